@@ -1,0 +1,360 @@
+"""The events that a harness yields, one class a kind, told apart by `type`.
+
+`parse_event` and `dump_event` are the way in and out of the wire. A kind or a key that we do not know comes from a newer
+peer and survives both. Beside the LLM Gateway's kinds there are three of our own, which an older peer sees as unknown:
+`user`, `compaction`, and a relay of kind `budget`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, ValidationError
+from pydantic_core import from_json
+
+from llm_gateway_nb.errors import RemoteError
+from llm_gateway_nb.types.content import ContentPart
+from llm_gateway_nb.types.permissions import PermissionResponse, RelayResponse
+from llm_gateway_nb.types.wire import WireModel, new_id, optional
+
+__all__ = [
+    "BudgetRelayEvent",
+    "CompactionEvent",
+    "EndReason",
+    "ErrorEvent",
+    "EventBase",
+    "HarnessEndEvent",
+    "HarnessEvent",
+    "HarnessStartEvent",
+    "ReasoningEvent",
+    "RelayEvent",
+    "ReplInputEvent",
+    "ReplOutputEvent",
+    "ReplProgressEvent",
+    "TextEvent",
+    "ToolCallEvent",
+    "ToolProgressEvent",
+    "ToolResultEvent",
+    "TotalUsage",
+    "UnknownEvent",
+    "UsageEvent",
+    "UserEvent",
+    "dump_event",
+    "parse_event",
+]
+
+EndReason = Literal["final", "max_iterations", "error", "cancelled", "budget"]
+
+
+class EventBase(WireModel):
+    """What every event has.
+
+    Attributes:
+        run_id: the run (one `invoke`) that it belongs to.
+        parent_id: the id of the event, or of the run, that its run hangs from; absent for a root.
+        seq: its number within one stream, given by whoever sends the stream on.
+        timestamp: when it was born, in seconds since the epoch; absent in events of the source system.
+    """
+
+    run_id: str
+    parent_id: str | None = optional()
+    seq: int | None = optional()
+    timestamp: float | None = Field(default_factory=time.time, exclude_if=lambda value: value is None)
+
+
+class HarnessStartEvent(EventBase):
+    """A run begins. `model` is named where it is known."""
+
+    type: Literal["harness_start"] = "harness_start"
+    depth: int | None = optional()
+    max_iterations: int | None = optional()
+    model: str | None = optional()
+
+
+class TotalUsage(WireModel):
+    """Tokens of a run with all its children, each counted once."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class HarnessEndEvent(EventBase):
+    """A run is over; always the last event of its run.
+
+    `finish_reason` is that of the last model call, where a provider knows it: `stop`, `length`, `tool_calls`,
+    `content_filter`, or the service's own word.
+    """
+
+    type: Literal["harness_end"] = "harness_end"
+    reason: EndReason | None = optional()
+    iterations: int | None = optional()
+    total_usage: TotalUsage | None = optional()
+    finish_reason: str | None = optional()
+
+
+class ReasoningEvent(EventBase):
+    """A delta of the model's reasoning; the deltas of one model call share an `id`."""
+
+    type: Literal["reasoning"] = "reasoning"
+    id: str
+    content: str
+
+
+class TextEvent(EventBase):
+    """A delta of the model's text; the deltas of one model call share an `id`."""
+
+    type: Literal["text"] = "text"
+    id: str
+    content: str
+
+
+class ToolCallEvent(EventBase):
+    """A tool is called. From a provider `id` is the service's and `input` is a str where the model wrote broken JSON;
+    from an agent `id` is `<runId>/<raw id>` and `input` what really ran."""
+
+    type: Literal["tool_call"] = "tool_call"
+    id: str
+    name: str
+    input: Any = None
+
+
+class ToolResultEvent(EventBase):
+    """The result of the call with the same `id`. `status` is absent in events of the source system."""
+
+    type: Literal["tool_result"] = "tool_result"
+    id: str
+    name: str
+    output: Any = None
+    status: Literal["ok", "denied", "error", "cancelled"] | None = optional()
+
+
+class ToolProgressEvent(EventBase):
+    """Something that a running tool reports."""
+
+    type: Literal["tool_progress"] = "tool_progress"
+    id: str = Field(default_factory=new_id)
+    tool_call_id: str
+    name: str
+    content: Any = None
+
+
+class ReplInputEvent(EventBase):
+    """A REPL runs code. `iteration` counts from 0."""
+
+    type: Literal["repl_input"] = "repl_input"
+    id: str
+    code: str
+    iteration: int | None = optional()
+
+
+class ReplProgressEvent(EventBase):
+    """Output of running REPL code, as it comes; `repl_id` is the id of its `repl_input`."""
+
+    type: Literal["repl_progress"] = "repl_progress"
+    id: str
+    chunk: str
+    stream: Literal["stdout", "stderr"]
+    repl_id: str | None = optional()
+
+
+class ReplOutputEvent(EventBase):
+    """REPL code has run; same `id` as its `repl_input`. `mime` holds rich results as Jupyter mime bundles."""
+
+    type: Literal["repl_output"] = "repl_output"
+    id: str
+    stdout: str
+    error: str | None = optional()
+    done: bool
+    iteration: int | None = optional()
+    duration_ms: float | None = optional()
+    truncated: bool | None = optional()
+    mime: list[dict[str, Any]] | None = optional()
+
+
+class UsageEvent(EventBase):
+    """Tokens of one model call, as the service counted them."""
+
+    type: Literal["usage"] = "usage"
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int | None = optional()
+    cache_creation_tokens: int | None = optional()
+
+
+def _read_error(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        message, name = value.get("message", ""), value.get("name", "Error")
+        if not isinstance(message, str) or not isinstance(name, str):
+            raise ValueError("an error on the wire is {name, message}, both text")
+        return RemoteError(message, name=name)
+    return RemoteError(value) if isinstance(value, str) else value
+
+
+def _write_error(error: BaseException) -> dict[str, str]:
+    name = error.name if isinstance(error, RemoteError) else type(error).__name__
+    return {"name": name, "message": str(error)}
+
+
+class ErrorEvent(EventBase):
+    """Something failed. An exception in process; `{name, message}` on the wire, read back as a `RemoteError`.
+
+    `tool_call_id` says which call failed, where it was one.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    type: Literal["error"] = "error"
+    error: Annotated[BaseException, BeforeValidator(_read_error), PlainSerializer(_write_error)]
+    tool_call_id: str | None = optional()
+
+
+Respond = Callable[[RelayResponse], Any]
+
+
+class _Relay(EventBase):
+    """A question that only a person, or whoever decides for them, may answer.
+
+    Give `respond=` when making one: a function that takes a `RelayResponse`, from any thread, and says whether this
+    answer was the one that counted. It is never serialized.
+    """
+
+    type: Literal["relay"] = "relay"
+    id: str = Field(default_factory=new_id)
+
+    _respond: Respond | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        extra = self.__pydantic_extra__
+        if extra and callable(extra.get("respond")):
+            self._respond = extra.pop("respond")
+
+    def respond(self, response: PermissionResponse | Mapping[str, Any]) -> bool:
+        """Answer. True if this answer was taken, False if it is late, or the relay was read from the wire.
+
+        Raises:
+            ValueError: `response` is not a response.
+        """
+        if not isinstance(response, RelayResponse):
+            data = response.model_dump() if isinstance(response, PermissionResponse) else response
+            response = RelayResponse.model_validate(data)
+        return bool(self._respond is not None and self._respond(response))
+
+
+class RelayEvent(_Relay):
+    """May this tool call run? `rule` is what "always" would grant, `why` says what made it ask."""
+
+    kind: Literal["permission"] = "permission"
+    tool_call_id: str
+    tool: str
+    params: dict[str, Any]
+    rule: dict[str, Any] | None = optional()
+    why: str | None = optional()
+
+
+class BudgetRelayEvent(_Relay):
+    """A limit is reached: go on, or stop? `limit` and `used` are in `unit` (tokens, usd, seconds, calls)."""
+
+    kind: Literal["budget"] = "budget"
+    unit: str
+    limit: float
+    used: float
+
+
+class UserEvent(EventBase):
+    """The person's turn. Sent by `start` and `run`, never by a harness."""
+
+    type: Literal["user"] = "user"
+    id: str = Field(default_factory=new_id)
+    content: str | list[ContentPart]
+
+
+class CompactionEvent(EventBase):
+    """Old turns were replaced by a summary; `messages` says how many."""
+
+    type: Literal["compaction"] = "compaction"
+    id: str = Field(default_factory=new_id)
+    summary: str
+    messages: int
+
+
+class UnknownEvent(EventBase):
+    """An event of a kind that this version does not know; all its keys are kept."""
+
+    type: str
+
+
+HarnessEvent = (
+    HarnessStartEvent
+    | HarnessEndEvent
+    | ReasoningEvent
+    | TextEvent
+    | ToolCallEvent
+    | ToolResultEvent
+    | ToolProgressEvent
+    | ReplInputEvent
+    | ReplProgressEvent
+    | ReplOutputEvent
+    | UsageEvent
+    | ErrorEvent
+    | RelayEvent
+    | BudgetRelayEvent
+    | UserEvent
+    | CompactionEvent
+    | UnknownEvent
+)
+"""Every event; `match` on the class, or on `type` (and `kind` for relays)."""
+
+_BY_TYPE: dict[str, type[EventBase]] = {
+    cls.model_fields["type"].default: cls
+    for cls in (
+        HarnessStartEvent,
+        HarnessEndEvent,
+        ReasoningEvent,
+        TextEvent,
+        ToolCallEvent,
+        ToolResultEvent,
+        ToolProgressEvent,
+        ReplInputEvent,
+        ReplProgressEvent,
+        ReplOutputEvent,
+        UsageEvent,
+        ErrorEvent,
+        UserEvent,
+        CompactionEvent,
+    )
+}
+_RELAY_BY_KIND: dict[str, type[EventBase]] = {"permission": RelayEvent, "budget": BudgetRelayEvent}
+
+
+def parse_event(data: str | bytes | Mapping[str, Any]) -> HarnessEvent:
+    """An event from its wire form: JSON text, or the dict of it.
+
+    An unknown kind gives an `UnknownEvent`. An event without a `timestamp` stays without one.
+
+    Raises:
+        ValueError: not JSON, not an object, or an object that is not an event.
+    """
+    if isinstance(data, str | bytes):
+        data = from_json(data)
+    if not isinstance(data, Mapping):
+        raise ValueError(f"an event is a JSON object, not {type(data).__name__}")
+    kind = data.get("type")
+    if not isinstance(kind, str):
+        raise ValueError("an event has a `type`, a text; this object has none")
+    if kind == "relay":
+        cls = _RELAY_BY_KIND.get(str(data.get("kind")), UnknownEvent)
+    else:
+        cls = _BY_TYPE.get(kind, UnknownEvent)
+    try:
+        return cls.model_validate({"timestamp": None, **data})  # type: ignore[return-value]  # the table holds members of the union
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ValueError(f"not a {kind!r} event: {where}: {first['msg']}") from None
+
+
+def dump_event(event: EventBase) -> dict[str, Any]:
+    """The wire form: a dict of JSON values with camelCase keys. What JSON does not know becomes its `str`."""
+    return event.model_dump(mode="json", fallback=str)

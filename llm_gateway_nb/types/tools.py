@@ -1,0 +1,124 @@
+"""Tools: what a model may call, the call, its result, and what the tool is handed while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, field_serializer, field_validator
+
+from llm_gateway_nb.types.content import ContentPart
+from llm_gateway_nb.types.permissions import ToolPermission
+from llm_gateway_nb.types.wire import WireModel, optional
+
+__all__ = ["FileTime", "ToolCall", "ToolContext", "ToolDefinition", "ToolExecutionResult"]
+
+ResultT = TypeVar("ResultT")
+
+
+class ToolCall(WireModel):
+    """One call in an assistant message. `arguments` are as the model gave them, parsed from JSON."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] | None = optional()
+
+
+class ToolExecutionResult(WireModel, Generic[ResultT]):
+    """What a tool gives back.
+
+    `context` goes into the model's context window: text, or content parts where a model is to see an image or document.
+    `result` is for the application; without a `context` the model sees `result` as JSON.
+    """
+
+    context: str | list[ContentPart] | None = optional()
+    result: ResultT | None = optional()
+
+
+@runtime_checkable
+class FileTime(Protocol):
+    """Remembers when files were read, so that a write to a file that changed meanwhile is refused."""
+
+    def read(self, path: str | Path) -> None:
+        """Note that `path` was read now."""
+
+    def check(self, path: str | Path) -> None:
+        """Raise unless `path` was read and has not changed since."""
+
+
+class ToolContext(WireModel):
+    """What `execute(input, ctx)` is handed beside its input."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    parent_id: str | None = optional()
+    """The namespaced id of the tool call that is being executed."""
+    spawn: Callable[[str], Awaitable[str]] | None = Field(default=None, exclude=True, repr=False)
+    """Runs a subagent on a task and gives its answer; None where nobody can spawn."""
+    file_time: FileTime | None = Field(default=None, exclude=True, repr=False)
+    emit_progress: Callable[[Any], None] | None = Field(default=None, exclude=True, repr=False)
+
+    def progress(self, content: Any) -> None:
+        """Send a `tool_progress` event now: text, or any JSON value. Callable from any thread; never raises."""
+        if self.emit_progress is not None:
+            self.emit_progress(content)
+
+
+Execute = Callable[[Any, ToolContext], Awaitable[Any]]
+
+
+class ToolDefinition(WireModel):
+    """A tool that a model may call.
+
+    `schema_` (wire name `schema`) is a pydantic model class, or a JSON Schema of type object. `execute(input, ctx)` is
+    a coroutine function: it gets the validated instance of the class (a dict for a JSON Schema) and a `ToolContext`, and
+    gives a `ToolExecutionResult`, a text, or any JSON value. Functions never travel on the wire.
+
+    A tool is a value: calling it with options gives a copy, `bash_tool(timeout_seconds=60)`.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: str = Field(min_length=1)
+    description: str
+    schema_: type[BaseModel] | dict[str, Any] = Field(
+        validation_alias=AliasChoices("schema", "schema_"), serialization_alias="schema"
+    )
+    execute: Execute | None = Field(default=None, exclude=True, repr=False)
+    derive_permission: Callable[[dict[str, Any]], ToolPermission | None] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    timeout_seconds: float | None = optional()
+    """How long one call may take; None leaves it to the harness. Time in which a person is asked does not count."""
+
+    _configure: Callable[..., ToolDefinition] | None = PrivateAttr(default=None)
+
+    @field_validator("schema_")
+    @classmethod
+    def _is_object_schema(cls, schema: type[BaseModel] | dict[str, Any]) -> type[BaseModel] | dict[str, Any]:
+        if isinstance(schema, dict) and schema.get("type", "object") != "object":
+            raise ValueError(f"a tool's schema is of type 'object', not {schema['type']!r}")
+        return schema
+
+    @field_serializer("schema_")
+    def _schema_to_wire(self, schema: type[BaseModel] | dict[str, Any]) -> dict[str, Any]:
+        return schema if isinstance(schema, dict) else schema.model_json_schema()
+
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the input, as services want it."""
+        return self._schema_to_wire(self.schema_)
+
+    def __call__(self, **options: Any) -> ToolDefinition:
+        """A copy with other options: those of the tool's maker, or `name`, `description`, `timeout_seconds`, ….
+
+        Raises:
+            TypeError: an option that this tool does not have.
+        """
+        if self._configure is not None:
+            return self._configure(**options)
+        fields = type(self).model_fields
+        unknown = sorted(set(options) - set(fields))
+        if unknown:
+            raise TypeError(f"tool {self.name!r} has no option {unknown[0]!r}; it has {', '.join(fields)}.")
+        return self.model_copy(update=options)
