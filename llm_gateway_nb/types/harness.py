@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from llm_gateway_nb.types.events import HarnessEvent
-from llm_gateway_nb.types.messages import Message
+from llm_gateway_nb.types.messages import Message, parse_messages
 from llm_gateway_nb.types.permissions import Permissions
 from llm_gateway_nb.types.tools import FileTime, ToolDefinition
 from llm_gateway_nb.types.wire import WireModel, optional
@@ -52,6 +52,23 @@ class GeneratorInvokeParams(WireModel):
     settings: dict[str, Any] | None = optional()
     """Model settings, such as `temperature`; a provider refuses those that it does not know."""
     response_model: type[BaseModel] | None = Field(default=None, exclude=True)
+
+    @classmethod
+    def of(cls, params: Self | None, fields: Mapping[str, Any]) -> Self:
+        """What `invoke(params)` and `invoke(messages=…, …)` were given, as one.
+
+        Raises:
+            InvalidMessagesError: the messages do not have the shape of messages.
+            TypeError: both forms at once, or a field that is not known.
+        """
+        if params is not None:
+            if fields:
+                raise TypeError("invoke takes either `params`, or its fields as keywords, not both.")
+            return params
+        unknown = sorted(set(fields) - set(cls.model_fields))
+        if unknown:
+            raise TypeError(f"invoke has no field {unknown[0]!r}; it has {', '.join(cls.model_fields)}.")
+        return cls(**{**fields, "messages": parse_messages(fields.get("messages", ()))})
 
 
 class InvokeContext(WireModel):
