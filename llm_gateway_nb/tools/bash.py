@@ -1,0 +1,187 @@
+"""`bash_tool`: a shell command in a process group of its own, its output as it comes, gone with the run.
+
+Separation, not a sandbox: the command can do what the person at the keyboard can do. That is why it asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import os
+import signal
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from llm_gateway_nb.types import ToolContext, ToolDefinition, ToolExecutionResult
+
+__all__ = ["bash_tool"]
+
+_SAFE_VARIABLES = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "TZ", "USER", "SHELL")
+"""All that a command inherits: keys live in the environment. The locale is fixed, because the permission rules read a
+command as UTF-8, and in some others a quote is not a quote."""
+
+
+def make_bash_tool(
+    *,
+    timeout_seconds: float = 60.0,
+    cwd: str | Path | None = None,
+    env: dict[str, str] | None = None,
+    max_output: int = 30_000,
+) -> ToolDefinition:
+    """The tool with other options.
+
+    Args:
+        timeout_seconds: the longest that the model may let a command run, and the default.
+        cwd: where commands start; None is the notebook's folder at the time of the call.
+        env: more environment variables; beside them a command gets PATH, HOME, the locale and little else.
+        max_output: characters of output that the model reads; of more it gets the beginning and the end.
+    """
+
+    class Bash(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+
+        command: str = Field(description="The command, as typed into bash.", min_length=1)
+        timeout: float = Field(default=timeout_seconds, gt=0, le=timeout_seconds, description="Seconds it may run.")
+
+    async def execute(given: Bash, ctx: ToolContext) -> ToolExecutionResult[dict[str, Any]]:
+        output = _Output(max_output, ctx)
+        async with _Pipes(output) as pipes:
+            process = await asyncio.create_subprocess_exec(
+                "bash",
+                "-c",
+                given.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=pipes.stdout,
+                stderr=pipes.stderr,
+                cwd=cwd,
+                env={**_inherited(), **(env or {})},
+                start_new_session=True,
+            )
+            pipes.hand_over()
+            timed_out = False
+            try:
+                async with asyncio.timeout(given.timeout):
+                    await process.wait()
+            except TimeoutError:
+                timed_out = True
+            finally:
+                await _kill_group(process)
+        note = f"\n[timed out after {given.timeout:g} seconds]" if timed_out else ""
+        if process.returncode and not timed_out:
+            note = f"\n[exit code {process.returncode}]"
+        text = (output.text() + note).strip("\n") or "[no output]"
+        result = {"exitCode": None if timed_out else process.returncode, "timedOut": timed_out}
+        return ToolExecutionResult(context=text, result=result)
+
+    definition = ToolDefinition(
+        name="bash",
+        description="Run a bash command and read its output.",
+        schema_=Bash,
+        execute=execute,
+    )
+    definition._configure = make_bash_tool
+    return definition
+
+
+class _Output:
+    """What both streams said, in the order it came: all of it up to a limit, then only the beginning and the end."""
+
+    def __init__(self, limit: int, ctx: ToolContext) -> None:
+        self._half = limit // 2
+        self._head: list[str] = []
+        self._tail: deque[str] = deque()
+        self._head_size = self._tail_size = self._size = 0
+        self._ctx = ctx
+
+    async def read(self, name: str, stream: asyncio.StreamReader) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while data := await stream.read(65536):
+            self._add(name, decoder.decode(data))
+        self._add(name, decoder.decode(b"", final=True))
+
+    def _add(self, name: str, text: str) -> None:
+        if not text:
+            return
+        if self._size < 2 * self._half:  # a person is shown as much as the model reads; more would only fill the page
+            self._ctx.progress({"stream": name, "text": text})
+        self._size += len(text)
+        room = self._half - self._head_size
+        head, rest = text[:room], text[room:]
+        if head:
+            self._head.append(head)
+            self._head_size += len(head)
+        if rest:
+            self._tail.append(rest)
+            self._tail_size += len(rest)
+            while self._tail_size - len(self._tail[0]) >= self._half:
+                self._tail_size -= len(self._tail.popleft())
+
+    def text(self) -> str:
+        tail = "".join(self._tail)[-self._half :]
+        cut = self._size - self._head_size - len(tail)
+        marker = f"\n[… {cut} characters left out …]\n" if cut else ""
+        return "".join(self._head) + marker + tail
+
+
+class _Pipes:
+    """The pipes of a command, ours and not the process object's: that one counts as ended only when they are closed, and a
+    background job that left its process group would keep them open for as long as it likes."""
+
+    def __init__(self, output: _Output) -> None:
+        self._output = output
+        self._transports: list[asyncio.ReadTransport] = []
+        self._readers: list[asyncio.Task[None]] = []
+        self._write_ends: list[int] = []
+
+    async def __aenter__(self) -> _Pipes:
+        loop = asyncio.get_running_loop()
+        for name in ("stdout", "stderr"):
+            read_end, write_end = os.pipe()
+            self._write_ends.append(write_end)
+            stream = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(stream)
+            transport, _ = await loop.connect_read_pipe(
+                lambda protocol=protocol: protocol, os.fdopen(read_end, "rb", 0)
+            )  # type: ignore[misc]  # mypy can't infer a lambda's default
+            self._transports.append(transport)
+            self._readers.append(asyncio.create_task(self._output.read(name, stream)))
+        self.stdout, self.stderr = self._write_ends
+        return self
+
+    def hand_over(self) -> None:
+        """The command has its own copies now; ours would keep the pipes open."""
+        while self._write_ends:
+            os.close(self._write_ends.pop())
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Read what is left, but do not wait for a process that has escaped and holds on to a pipe."""
+        self.hand_over()
+        try:
+            await asyncio.wait(self._readers, timeout=_PIPE_SECONDS)
+        finally:
+            for reader in self._readers:
+                reader.cancel()
+            for transport in self._transports:
+                transport.close()
+
+
+_PIPE_SECONDS = 1.0
+
+
+def _inherited() -> dict[str, str]:
+    return {**{key: os.environ[key] for key in _SAFE_VARIABLES if key in os.environ}, "LC_ALL": "C.UTF-8"}
+
+
+async def _kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill what is left of the group, and reap the shell."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await asyncio.shield(process.wait())
+
+
+bash_tool = make_bash_tool()
+"""`bash(command, timeout)`: asks before every command that no rule allows. Options: `bash_tool(cwd="/tmp")`."""

@@ -1,0 +1,62 @@
+"""A model's arguments against a tool's schema, and a sentence for the model where they do not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+from jsonschema.validators import validator_for
+from pydantic import BaseModel, ValidationError
+
+from llm_gateway_nb.errors import ToolInputError
+from llm_gateway_nb.types import ToolDefinition
+
+__all__ = ["plain_input", "validate_input"]
+
+
+def validate_input(tool: ToolDefinition, arguments: Any) -> Any:
+    """What `execute` gets: an instance of the schema class, or for a JSON Schema the dict with its defaults filled in.
+
+    Raises:
+        ToolInputError: names each argument that is wrong; broken JSON is shown as it came.
+    """
+    if isinstance(arguments, str):
+        raise ToolInputError(f"The arguments of {tool.name!r} are not a JSON object: {arguments[:500]}")
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        raise ToolInputError(f"The arguments of {tool.name!r} are a JSON object, not {type(arguments).__name__}.")
+    if isinstance(tool.schema_, dict):
+        return _by_json_schema(tool, tool.schema_, arguments)
+    try:
+        return tool.schema_.model_validate(arguments)
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise ToolInputError(f"The arguments of {tool.name!r} do not fit: {'; '.join(wrong)}.") from None
+
+
+def _by_json_schema(tool: ToolDefinition, schema: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    defaults = {
+        name: spec["default"]
+        for name, spec in schema.get("properties", {}).items()
+        if isinstance(spec, dict) and "default" in spec
+    }
+    filled = {**defaults, **arguments}
+    validator = validator_for(schema)
+    try:
+        validator.check_schema(schema)
+    except jsonschema.exceptions.SchemaError as error:
+        raise ToolInputError(f"The schema of {tool.name!r} is not a JSON Schema: {error.message}.") from None
+    errors = sorted(validator(schema).iter_errors(filled), key=lambda error: error.json_path)
+    if errors:
+        wrong = "; ".join(f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors[:5])
+        raise ToolInputError(f"The arguments of {tool.name!r} do not fit: {wrong}.")
+    return filled
+
+
+def plain_input(validated: Any) -> Any:
+    """The arguments that really run, as JSON: defaults filled in."""
+    return validated.model_dump(mode="json") if isinstance(validated, BaseModel) else validated

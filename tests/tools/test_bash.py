@@ -1,0 +1,107 @@
+"""`bash_tool` with a real bash."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_gateway_nb.errors import ToolInputError
+from llm_gateway_nb.tools import bash_tool, validate_input
+from llm_gateway_nb.types import ToolContext, ToolExecutionResult
+
+
+async def bash(command: str, tool: Any = bash_tool, progress: Any = None, **arguments: Any) -> ToolExecutionResult[Any]:
+    given = validate_input(tool, {"command": command, **arguments})
+    result = await tool.execute(given, ToolContext(emit_progress=progress))
+    assert isinstance(result, ToolExecutionResult)
+    return result
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+async def test_output_and_exit_code_are_what_the_model_reads() -> None:
+    assert (await bash("echo hello")).context == "hello"
+    failed = await bash("echo out; echo oops >&2; exit 3")
+    assert "oops" in str(failed.context)
+    assert str(failed.context).endswith("[exit code 3]")
+    assert failed.result == {"exitCode": 3, "timedOut": False}
+    assert (await bash("true")).context == "[no output]"
+
+
+async def test_output_is_progress_as_it_comes() -> None:
+    seen: list[Any] = []
+    await bash("echo out; echo err >&2", progress=seen.append)
+    assert {(part["stream"], part["text"]) for part in seen} == {("stdout", "out\n"), ("stderr", "err\n")}
+
+
+async def test_over_its_time_it_is_killed_with_what_it_had_said_so_far() -> None:
+    result = await bash("echo started; sleep 60", timeout=0.3)
+    assert str(result.context).startswith("started")
+    assert "timed out after 0.3 seconds" in str(result.context)
+
+
+async def test_a_chatty_command_stops_at_its_time_and_its_output_is_bounded() -> None:
+    tool = bash_tool(max_output=1000)
+    seen: list[Any] = []
+    result = await bash("yes | sed ''", tool, progress=seen.append, timeout=0.5)
+    assert len(str(result.context)) < 1200
+    assert "characters left out" in str(result.context)
+    assert sum(len(part["text"]) for part in seen) < 200_000, "the page is not flooded either"
+
+
+async def test_nothing_that_it_started_outlives_it(tmp_path: Path) -> None:
+    await bash(f"sleep 60 & echo $! > {tmp_path}/pid")
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_process_that_left_the_group_does_not_hold_the_call(tmp_path: Path) -> None:
+    result = await asyncio.wait_for(bash(f"setsid sleep 5 & echo $! > {tmp_path}/pid; echo done"), 4)
+    assert result.context == "done"
+    os.kill(int((tmp_path / "pid").read_text()), 9)
+
+
+async def test_a_cancel_kills_the_whole_group(tmp_path: Path) -> None:
+    started = asyncio.Event()
+    task = asyncio.create_task(
+        bash(f"sleep 60 & echo $! > {tmp_path}/pid; echo go; wait", progress=lambda _: started.set())
+    )
+    await asyncio.wait_for(started.wait(), 5)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+async def test_it_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert "secret" not in str((await bash("env")).context)
+    assert (await bash("echo $MINE", bash_tool(env={"MINE": "given"}))).context == "given"
+
+
+async def test_options_give_a_copy(tmp_path: Path) -> None:
+    here = bash_tool(cwd=tmp_path, timeout_seconds=2)
+    assert (await bash("pwd", here)).context == str(tmp_path)
+    with pytest.raises(ToolInputError, match="timeout"):
+        await bash("true", here, timeout=60)
+    with pytest.raises(TypeError, match="color"):
+        bash_tool(color="red")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"command": ""}, {"command": 3}, {"command": "ls", "timeout": 0}])
+def test_arguments_that_make_no_command_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ToolInputError):
+        validate_input(bash_tool, arguments)
+
+
+async def test_bytes_that_are_no_text_do_no_harm() -> None:
+    assert "�" in str((await bash(r"printf 'a\xff\xc3'; printf '\xa9'")).context)
