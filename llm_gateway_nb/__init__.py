@@ -1,0 +1,54 @@
+"""LLM agents in Jupyter: live nested event panels, approval buttons in a running cell, notebooks that pass nbval.
+
+Everything here is loaded when it is first used: importing the package loads no provider SDK, no IPython, no widgets.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llm_gateway_nb.harnesses import create_agent_harness
+    from llm_gateway_nb.notebook import doctor, run, run_sync, show, start
+    from llm_gateway_nb.providers import create_llm
+    from llm_gateway_nb.tools import bash_tool, tool
+    from llm_gateway_nb.types import Permissions
+
+__all__ = [
+    "Permissions",
+    "bash_tool",
+    "create_agent_harness",
+    "create_llm",
+    "doctor",
+    "run",
+    "run_sync",
+    "show",
+    "start",
+    "tool",
+]
+
+_HOMES = {
+    "Permissions": "types",
+    "bash_tool": "tools",
+    "create_agent_harness": "harnesses",
+    "create_llm": "providers",
+    "doctor": "notebook",
+    "run": "notebook",
+    "run_sync": "notebook",
+    "show": "notebook",
+    "start": "notebook",
+    "tool": "tools",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

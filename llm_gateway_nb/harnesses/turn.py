@@ -136,10 +136,12 @@ class ToolTurn:
             prepared.validated = validate_input(tool, prepared.arguments)
         except ToolError as error:
             prepared.failure = error
+            self._say_called(prepared)
             return
         prepared.arguments = plain_input(prepared.validated)
         prepared.decision = self._decide(prepared)
         if prepared.decision.outcome != "ask":
+            self._say_called(prepared)
             return
         answer: Deferred[RelayResponse] = deferred()
         prepared.answer = answer
@@ -171,15 +173,8 @@ class ToolTurn:
 
     async def _run_one(self, prepared: _Prepared) -> None:
         refusal = await self._refusal(prepared) if prepared.failure is None else None
-        self._stream.push(
-            ToolCallEvent(
-                run_id=self._run_id,
-                parent_id=self._parent_id,
-                id=prepared.call_id,
-                name=prepared.name,
-                input=prepared.arguments,
-            )
-        )
+        if prepared.answer is not None:
+            self._say_called(prepared)
         if refusal is not None:
             self._finish(prepared, "denied", refusal)
             return
@@ -201,6 +196,17 @@ class ToolTurn:
             content, result = _as_content(value)
             self._finish(prepared, "ok", content, result)
 
+    def _say_called(self, prepared: _Prepared) -> None:
+        self._stream.push(
+            ToolCallEvent(
+                run_id=self._run_id,
+                parent_id=self._parent_id,
+                id=prepared.call_id,
+                name=prepared.name,
+                input=prepared.arguments,
+            )
+        )
+
     async def _refusal(self, prepared: _Prepared) -> str | None:
         """Why the call may not run; None when it may. Waits for the answer where one was asked for."""
         decision = prepared.decision
@@ -216,7 +222,7 @@ class ToolTurn:
             else:
                 response = await prepared.answer.promise
         if not response.approved:
-            return f"Denied: {response.reason}" if response.reason else "Denied by the user."
+            return f"Denied: {response.reason}" if response.reason else "Denied."
         if response.input is not None and prepared.tool is not None:
             try:
                 prepared.validated = validate_input(prepared.tool, response.input)
@@ -224,9 +230,9 @@ class ToolTurn:
                 prepared.failure = error
                 return None
             prepared.arguments = plain_input(prepared.validated)
-            again = self._decide(prepared)
-            if again.outcome == "deny":
-                return again.why
+            denial = self._grants.denial(prepared.call(), call_id=prepared.call_id)
+            if denial is not None:
+                return denial.why
         if response.always and decision is not None and decision.rule is not None:
             self._grants.grant(decision.rule)
         return None

@@ -11,11 +11,13 @@ import contextlib
 import os
 import signal
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from llm_gateway_nb.permissions import derive_permission
 from llm_gateway_nb.types import ToolContext, ToolDefinition, ToolExecutionResult
 
 __all__ = ["bash_tool"]
@@ -45,10 +47,11 @@ def make_bash_tool(
         model_config = ConfigDict(extra="forbid")
 
         command: str = Field(description="The command, as typed into bash.", min_length=1)
-        timeout: float = Field(default=timeout_seconds, gt=0, le=timeout_seconds, description="Seconds it may run.")
+        timeout: float | None = Field(default=None, gt=0, le=timeout_seconds, description="Seconds it may run.")
 
     async def execute(given: Bash, ctx: ToolContext) -> ToolExecutionResult[dict[str, Any]]:
         output = _Output(max_output, ctx)
+        seconds = given.timeout if given.timeout is not None else timeout_seconds
         async with _Pipes(output) as pipes:
             process = await asyncio.create_subprocess_exec(
                 "bash",
@@ -64,13 +67,13 @@ def make_bash_tool(
             pipes.hand_over()
             timed_out = False
             try:
-                async with asyncio.timeout(given.timeout):
+                async with asyncio.timeout(seconds):
                     await process.wait()
             except TimeoutError:
                 timed_out = True
             finally:
                 await _kill_group(process)
-        note = f"\n[timed out after {given.timeout:g} seconds]" if timed_out else ""
+        note = f"\n[timed out after {seconds:g} seconds]" if timed_out else ""
         if process.returncode and not timed_out:
             note = f"\n[exit code {process.returncode}]"
         text = (output.text() + note).strip("\n") or "[no output]"
@@ -82,6 +85,7 @@ def make_bash_tool(
         description="Run a bash command and read its output.",
         schema_=Bash,
         execute=execute,
+        derive_permission=lambda params: derive_permission("bash", {"command": params["command"]}, root=cwd),
     )
     definition._configure = make_bash_tool
     return definition
@@ -143,10 +147,8 @@ class _Pipes:
             read_end, write_end = os.pipe()
             self._write_ends.append(write_end)
             stream = asyncio.StreamReader()
-            protocol = asyncio.StreamReaderProtocol(stream)
-            transport, _ = await loop.connect_read_pipe(
-                lambda protocol=protocol: protocol, os.fdopen(read_end, "rb", 0)
-            )  # type: ignore[misc]  # mypy can't infer a lambda's default
+            factory = partial(asyncio.StreamReaderProtocol, stream)
+            transport, _ = await loop.connect_read_pipe(factory, os.fdopen(read_end, "rb", 0))
             self._transports.append(transport)
             self._readers.append(asyncio.create_task(self._output.read(name, stream)))
         self.stdout, self.stderr = self._write_ends

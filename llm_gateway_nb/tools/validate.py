@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 from jsonschema.validators import validator_for
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from llm_gateway_nb.errors import ToolInputError
 from llm_gateway_nb.types import ToolDefinition
@@ -58,5 +59,13 @@ def _by_json_schema(tool: ToolDefinition, schema: dict[str, Any], arguments: dic
 
 
 def plain_input(validated: Any) -> Any:
-    """The arguments that really run, as JSON: defaults filled in."""
-    return validated.model_dump(mode="json") if isinstance(validated, BaseModel) else validated
+    """The arguments that really run, as JSON: defaults filled in, but for those that are None and say nothing."""
+    if not isinstance(validated, BaseModel):
+        return validated
+    fields = type(validated).model_fields
+    dumped = validated.model_dump(mode="json")
+    return {key: value for key, value in dumped.items() if not (value is None and _default_is_none(fields.get(key)))}
+
+
+def _default_is_none(field: FieldInfo | None) -> bool:
+    return field is not None and not field.is_required() and field.default is None

@@ -7,17 +7,26 @@ peer and survives both. Beside the LLM Gateway's kinds there are three of our ow
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PlainSerializer,
+    PrivateAttr,
+    ValidationError,
+)
 from pydantic_core import from_json
 
 from llm_gateway_nb.errors import RemoteError
 from llm_gateway_nb.types.content import ContentPart
 from llm_gateway_nb.types.permissions import PermissionResponse, RelayResponse
-from llm_gateway_nb.types.wire import WireModel, new_id, optional
+from llm_gateway_nb.types.wire import WireModel, dump_wire, new_id, optional, text_of
 
 __all__ = [
     "BudgetRelayEvent",
@@ -121,12 +130,16 @@ class ToolCallEvent(EventBase):
 
 
 class ToolResultEvent(EventBase):
-    """The result of the call with the same `id`. `status` is absent in events of the source system."""
+    """The result of the call with the same `id`. `status` is absent in events of the source system.
+
+    `output` is what the model reads: text, or content parts. `result` is what the tool gave the application, if anything.
+    """
 
     type: Literal["tool_result"] = "tool_result"
     id: str
     name: str
     output: Any = None
+    result: Any = optional()
     status: Literal["ok", "denied", "error", "cancelled"] | None = optional()
 
 
@@ -194,7 +207,7 @@ def _read_error(value: Any) -> Any:
 
 def _write_error(error: BaseException) -> dict[str, str]:
     name = error.name if isinstance(error, RemoteError) else type(error).__name__
-    return {"name": name, "message": str(error)}
+    return {"name": name, "message": text_of(error)}
 
 
 class ErrorEvent(EventBase):
@@ -213,22 +226,63 @@ class ErrorEvent(EventBase):
 Respond = Callable[[RelayResponse], Any]
 
 
+class _Once:
+    """Passes on one answer. A call that raises, or gives False, was none, and the next one gets its turn."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+        self._lock = threading.Lock()
+        self._answered = False
+
+    def __call__(self, response: RelayResponse) -> bool:
+        with self._lock:
+            if self._answered:
+                return False
+            self._answered = True
+        taken = False
+        try:  # outside the lock: whoever is called may well ask this relay again
+            taken = self._respond(response) is not False
+        finally:
+            self._answered = taken
+        return taken
+
+
 class _Relay(EventBase):
     """A question that only a person, or whoever decides for them, may answer.
 
-    Give `respond=` when making one: a function that takes a `RelayResponse`, from any thread, and says whether this
-    answer was the one that counted. It is never serialized.
+    Give `respond=` when making one: a function that takes a `RelayResponse`, from any thread; if it gives False, the
+    answer did not count. Copies of a relay share it and its one answer; it is never serialized, and no pickle has it.
     """
 
     type: Literal["relay"] = "relay"
     id: str = Field(default_factory=new_id)
 
-    _respond: Respond | None = PrivateAttr(default=None)
+    _respond: _Once | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
+        self._take_respond()
+
+    def _take_respond(self) -> None:
+        """`respond` is no key of the wire: what came under that name is the function, or nothing."""
         extra = self.__pydantic_extra__
-        if extra and callable(extra.get("respond")):
-            self._respond = extra.pop("respond")
+        if extra and "respond" in extra:
+            respond = extra.pop("respond")
+            if callable(respond):
+                self._respond = _Once(respond)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copy = super().model_copy(update=update, deep=deep)
+        copy._take_respond()
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        # A copy of the function would answer a copy of whoever waits.
+        memo = {} if memo is None else memo
+        memo[id(self._respond)] = self._respond
+        return super().__deepcopy__(memo)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__pydantic_private__": {"_respond": None}}
 
     def respond(self, response: PermissionResponse | Mapping[str, Any]) -> bool:
         """Answer. True if this answer was taken, False if it is late, or the relay was read from the wire.
@@ -258,8 +312,8 @@ class BudgetRelayEvent(_Relay):
 
     kind: Literal["budget"] = "budget"
     unit: str
-    limit: float
-    used: float
+    limit: FiniteFloat
+    used: FiniteFloat
 
 
 class UserEvent(EventBase):
@@ -337,14 +391,18 @@ def parse_event(data: str | bytes | Mapping[str, Any]) -> HarnessEvent:
         ValueError: not JSON, not an object, or an object that is not an event.
     """
     if isinstance(data, str | bytes):
-        data = from_json(data)
+        try:
+            data = from_json(data, allow_inf_nan=False)
+        except TypeError as error:  # a lone surrogate in a str
+            raise ValueError("an event is JSON text, and this text has no UTF-8 form") from error
     if not isinstance(data, Mapping):
         raise ValueError(f"an event is a JSON object, not {type(data).__name__}")
     kind = data.get("type")
     if not isinstance(kind, str):
         raise ValueError("an event has a `type`, a text; this object has none")
     if kind == "relay":
-        cls = _RELAY_BY_KIND.get(str(data.get("kind")), UnknownEvent)
+        relay_kind = data.get("kind")
+        cls = _RELAY_BY_KIND.get(relay_kind, UnknownEvent) if isinstance(relay_kind, str) else UnknownEvent
     else:
         cls = _BY_TYPE.get(kind, UnknownEvent)
     try:
@@ -356,5 +414,9 @@ def parse_event(data: str | bytes | Mapping[str, Any]) -> HarnessEvent:
 
 
 def dump_event(event: EventBase) -> dict[str, Any]:
-    """The wire form: a dict of JSON values with camelCase keys. What JSON does not know becomes its `str`."""
-    return event.model_dump(mode="json", fallback=str)
+    """The wire form: a dict of JSON values with camelCase keys.
+
+    What JSON does not know becomes its `str`; NaN and the infinities become null. Never raises for what an event holds,
+    and `parse_event` reads it back, as a dict or as JSON text; `model_dump_json` promises neither.
+    """
+    return dump_wire(event)

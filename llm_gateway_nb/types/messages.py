@@ -73,10 +73,12 @@ def parse_messages(messages: Iterable[Message | Mapping[str, Any]]) -> list[Mess
     except (ValidationError, TypeError) as error:
         if not isinstance(error, ValidationError):
             raise InvalidMessagesError(f"messages is a list of messages, not a {type(messages).__name__}.") from error
-        first = error.errors(include_url=False, include_input=False)[0]
-        index, *where = first["loc"]
-        place = ".".join(str(step) for step in where)
+        errors = error.errors(include_url=False, include_input=False)
+        index = errors[0]["loc"][0]
+        # Where content may be text or parts, each form has its say: the one that went deepest is what was meant.
+        told = max((each for each in errors if each["loc"][0] == index), key=lambda each: len(each["loc"]))
+        place = ".".join(str(step) for step in told["loc"][1:] if "[" not in str(step))
         raise InvalidMessagesError(
-            f"messages[{index}]{f' ({place})' if place else ''}: {first['msg']}; "
+            f"messages[{index}]{f' ({place})' if place else ''}: {told['msg']}; "
             "a message has a `role` (system, user, assistant, tool) and a `content`."
         ) from None

@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, field_serializer, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
 
 from llm_gateway_nb.types.content import ContentPart
 from llm_gateway_nb.types.permissions import ToolPermission
@@ -94,9 +103,11 @@ class ToolDefinition(WireModel):
 
     _configure: Callable[..., ToolDefinition] | None = PrivateAttr(default=None)
 
-    @field_validator("schema_")
+    @field_validator("schema_", mode="before")
     @classmethod
-    def _is_object_schema(cls, schema: type[BaseModel] | dict[str, Any]) -> type[BaseModel] | dict[str, Any]:
+    def _is_object_schema(cls, schema: Any) -> Any:
+        if not isinstance(schema, dict) and not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+            raise ValueError(f"a tool's schema is a pydantic model class or a JSON Schema as a dict, not {schema!r}")
         if isinstance(schema, dict) and schema.get("type", "object") != "object":
             raise ValueError(f"a tool's schema is of type 'object', not {schema['type']!r}")
         return schema
@@ -114,11 +125,19 @@ class ToolDefinition(WireModel):
 
         Raises:
             TypeError: an option that this tool does not have.
+            ValueError: a value that the option does not take.
         """
         if self._configure is not None:
             return self._configure(**options)
-        fields = type(self).model_fields
-        unknown = sorted(set(options) - set(fields))
+        names = ["schema" if field == "schema_" else field for field in type(self).model_fields]
+        unknown = sorted(set(options) - {*names, "schema_"})
         if unknown:
-            raise TypeError(f"tool {self.name!r} has no option {unknown[0]!r}; it has {', '.join(fields)}.")
-        return self.model_copy(update=options)
+            raise TypeError(f"tool {self.name!r} has no option {unknown[0]!r}; it has {', '.join(names)}.")
+        if "schema" in options:
+            options["schema_"] = options.pop("schema")
+        try:
+            return type(self).model_validate({**dict(self), **options})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            option = str(first["loc"][0]).removesuffix("_")
+            raise ValueError(f"tool {self.name!r}, option {option}: {first['msg']}") from None

@@ -48,7 +48,7 @@ def test_the_docstring_is_the_description_and_the_parameters_are_the_schema() ->
 
 async def test_arguments_arrive_as_the_types_that_were_asked_for() -> None:
     validated = validate_input(paint, {"where": {"city": "Rome"}})
-    assert plain_input(validated) == {"where": {"city": "Rome"}, "colour": "red", "coats": None}
+    assert plain_input(validated) == {"where": {"city": "Rome"}, "colour": "red"}
     assert paint.execute is not None
     assert await paint.execute(validated, ToolContext()) == "Rome red None"
 

@@ -1,0 +1,10 @@
+"""What a person sees: runs in cells, live panels, buttons, and what the saved notebook keeps."""
+
+from llm_gateway_nb.notebook.doctor import Diagnosis, doctor
+from llm_gateway_nb.notebook.live_run import Run
+from llm_gateway_nb.notebook.panel import RunPanel
+from llm_gateway_nb.notebook.result import RunResult
+from llm_gateway_nb.notebook.show import show
+from llm_gateway_nb.notebook.start import run, run_sync, start
+
+__all__ = ["Diagnosis", "Run", "RunPanel", "RunResult", "doctor", "run", "run_sync", "show", "start"]

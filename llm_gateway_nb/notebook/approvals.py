@@ -1,0 +1,132 @@
+"""Who answers a run's questions: the person at the page, the person at a console, a policy, or nobody.
+
+`approvals` is `"ask"`, `"allow"`, `"deny"`, or a function of the relay that gives True, False, a response, or an awaitable of
+one. Where `"ask"` finds nobody who could answer, the answer is no, and it says which rule would have made it yes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.types import PermissionResponse, RelayEvent, RelayResponse
+
+__all__ = ["Answer", "Approvals", "Attendance", "check_approvals", "decide"]
+
+Approvals = Literal["ask", "allow", "deny"] | Callable[[RelayEvent], Any]
+
+Answer = tuple[RelayResponse, str]
+"""A response, and who gave it: `policy`, `person`, `nobody`."""
+
+_READY_SECONDS = 5.0
+"""How long a page may take to say that it shows the panel. A console never says it."""
+
+
+class Attendance:
+    """Who could answer a run, as far as is known.
+
+    Attributes:
+        stdin: the front end of the cell takes input: false under nbclient, nbval and papermill.
+        ready: set when a page has said that it shows the panel; None where there is no panel.
+    """
+
+    def __init__(self, *, stdin: bool, ready: asyncio.Event | None) -> None:
+        self.stdin = stdin
+        self.ready = ready
+
+
+def check_approvals(approvals: Any) -> None:
+    """Complain of what is no way to decide, before anything runs.
+
+    Raises:
+        ConfigurationError: it is not one of the words, and not callable.
+    """
+    if not callable(approvals) and approvals not in ("ask", "allow", "deny"):
+        raise ConfigurationError(f"approvals is 'ask', 'allow', 'deny' or a function of the relay, not {approvals!r}.")
+
+
+async def decide(relay: RelayEvent, approvals: Approvals, attendance: Attendance) -> Answer | None:
+    """The answer to a relay; None where a person will click it in the panel.
+
+    Never raises but for a cancel: a function that raises has not said yes.
+    """
+    if approvals == "allow":
+        return RelayResponse(approved=True), "policy"
+    if approvals == "deny":
+        return RelayResponse(approved=False, reason="Nothing may be approved in this run (approvals='deny')."), "policy"
+    if callable(approvals):
+        try:
+            answer = approvals(relay)
+            return _as_response(await answer if inspect.isawaitable(answer) else answer), "policy"
+        except Exception as error:  # noqa: BLE001  (the person's function; whatever it raises, it did not approve)
+            reason = f"The approvals function raised {type(error).__name__}: {error}"
+            return RelayResponse(approved=False, reason=reason), "policy"
+    if attendance.ready is not None:
+        if attendance.ready.is_set():
+            return None
+        if attendance.stdin:
+            try:
+                async with asyncio.timeout(_READY_SECONDS):
+                    await attendance.ready.wait()
+            except TimeoutError:
+                return await _ask_on_console(relay), "person"
+            return None
+    elif attendance.stdin:
+        return await _ask_on_console(relay), "person"
+    return RelayResponse(approved=False, reason=_nobody(relay)), "nobody"
+
+
+def _as_response(answer: Any) -> RelayResponse:
+    match answer:
+        case bool():
+            return RelayResponse(approved=answer)
+        case RelayResponse():
+            return answer
+        case PermissionResponse():
+            return RelayResponse.model_validate(answer.model_dump())
+        case Mapping():
+            return RelayResponse.model_validate(answer)
+        case _:
+            raise TypeError(f"it gave {answer!r}, which is not True, False or a response")
+
+
+def _nobody(relay: RelayEvent) -> str:
+    rule = relay.rule or {"tool": relay.tool, "params": {k: str(v) for k, v in relay.params.items()}}
+    return (
+        "Nobody can answer here, so it was not run. To allow it, add this rule: "
+        f"permissions={{'allowlist': [{json.dumps(rule, ensure_ascii=False)}]}}, or pass approvals=."
+    )
+
+
+async def _ask_on_console(relay: RelayEvent) -> RelayResponse:
+    """Ask by `input()`, in a thread of its own so that the loop goes on turning.
+
+    A daemon thread and not the loop's pool: a question that is withdrawn leaves it waiting for a line, and the process
+    should end all the same.
+    """
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[str] = loop.create_future()
+    question = f"{relay.tool} wants to run: {json.dumps(relay.params, ensure_ascii=False)}\nApprove? [y/N] "
+    context = contextvars.copy_context()  # a kernel finds by it whom to ask
+
+    def settle(given: str) -> None:
+        if not line.done():
+            line.set_result(given)
+
+    def ask() -> None:
+        try:
+            given = context.run(input, question)
+        except (EOFError, KeyboardInterrupt, RuntimeError, OSError):
+            given = ""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, given)
+
+    threading.Thread(target=ask, name="llm_gateway_nb console question", daemon=True).start()
+    answer = (await line).strip().lower()
+    return RelayResponse(approved=answer in {"y", "yes"}, reason=None if answer else "No answer.")

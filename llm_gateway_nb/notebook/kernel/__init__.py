@@ -1,0 +1,38 @@
+"""The kernel's side of the notebook: how a click gets in, how a call waits, where output goes, who is there."""
+
+from llm_gateway_nb.notebook.kernel.bridge import Bridge, quietly
+from llm_gateway_nb.notebook.kernel.capture import Output, capturing
+from llm_gateway_nb.notebook.kernel.frontend import (
+    cell_running,
+    current_kernel,
+    current_shell,
+    in_ipython_terminal,
+    in_kernel,
+    ipykernel_version,
+    stdin_allowed,
+)
+from llm_gateway_nb.notebook.kernel.hold import Way, hold, nest_patch, until, way_to_hold
+from llm_gateway_nb.notebook.kernel.interrupts import counts_sigint
+from llm_gateway_nb.notebook.kernel.reentrant import obstacle, run_reentrant
+
+__all__ = [
+    "Bridge",
+    "Output",
+    "Way",
+    "capturing",
+    "cell_running",
+    "counts_sigint",
+    "current_kernel",
+    "current_shell",
+    "hold",
+    "in_ipython_terminal",
+    "in_kernel",
+    "ipykernel_version",
+    "nest_patch",
+    "obstacle",
+    "quietly",
+    "run_reentrant",
+    "stdin_allowed",
+    "until",
+    "way_to_hold",
+]

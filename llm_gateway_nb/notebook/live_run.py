@@ -1,0 +1,337 @@
+"""`Run`: one run that is alive. It owns the task that reads the events, and everything that task started.
+
+An event comes in, gets its number, is kept, folded into the tree, shown. A question goes to whoever may answer it. However
+the run ends, its generator is closed, its questions are withdrawn and its tree says how it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Generator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from IPython.display import display
+
+from llm_gateway_nb.graph import RunTree, fold_answer, fold_event, last_text, project_messages
+from llm_gateway_nb.notebook.approvals import Answer, Approvals, Attendance, decide
+from llm_gateway_nb.notebook.kernel import Bridge, Output, capturing, current_shell, quietly, stdin_allowed, until
+from llm_gateway_nb.notebook.outputs import CellOutputs
+from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
+from llm_gateway_nb.notebook.result import RunResult
+from llm_gateway_nb.notebook.source import Source, as_events
+from llm_gateway_nb.tools.current import current_tool
+from llm_gateway_nb.types import (
+    BudgetRelayEvent,
+    EndReason,
+    ErrorEvent,
+    GeneratorInvokeParams,
+    HarnessEndEvent,
+    HarnessEvent,
+    PermissionResponse,
+    RelayEvent,
+    RelayResponse,
+    TotalUsage,
+    UserEvent,
+    UserMessage,
+    new_id,
+)
+
+__all__ = ["Run"]
+
+
+class Run:
+    """A run. `await` it for its `RunResult`; read its events with `async for`, from the first one, at any time.
+
+    Attributes:
+        events: what has happened so far.
+        tree: the same, folded.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        params: GeneratorInvokeParams,
+        *,
+        approvals: Approvals = "ask",
+        relay_timeout: float | None = None,
+        title: str | None = None,
+        show: bool = True,
+        watched: bool = True,
+        awaited: bool = False,
+    ) -> None:
+        self.events: list[HarnessEvent] = []
+        self.tree = RunTree()
+        self.title = title
+        self._params = params
+        self._approvals = approvals
+        self._relay_timeout = relay_timeout
+        self._open_relays: dict[str, RelayEvent | BudgetRelayEvent] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._error: BaseException | None = None
+        self._panel = RunPanel(self.tree, title=title, on_message=self._on_message) if show and watched else None
+        self._attendance = Attendance(
+            stdin=stdin_allowed(), ready=self._panel.ready if self._panel is not None else None
+        )
+        self._bridge = self._attach()
+        self._shown_in = _cell_number() if show else None
+        self._outputs = CellOutputs(self.tree, self._panel, title, awaited=awaited) if show else None
+        self._awaited = awaited
+        self._task = asyncio.create_task(self._drive(source), name="llm_gateway_nb run")
+
+    # -- what a person asks of it ------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over."""
+        return self._task.done()
+
+    @property
+    def relays(self) -> list[RelayEvent | BudgetRelayEvent]:
+        """The questions that wait for an answer, oldest first."""
+        nodes = ((relay, self.tree.find(relay.id)) for relay in self._open_relays.values())
+        return [relay for relay, node in nodes if node is not None and node.status == "pending"]
+
+    @property
+    def text(self) -> str:
+        """The model's last text so far."""
+        return last_text(self.tree)
+
+    def respond(
+        self, relay_id: str, response: PermissionResponse | dict[str, Any] | bool, *, by: str = "person"
+    ) -> bool:
+        """Answer a question. True if this answer counted; False if it is unknown, answered or withdrawn."""
+        relay = self._open_relays.pop(relay_id, None)
+        if relay is None:
+            return False
+        if isinstance(response, bool):
+            response = RelayResponse(approved=response)
+        whole = RelayResponse.model_validate(
+            response.model_dump() if isinstance(response, PermissionResponse) else response
+        )
+        taken = relay.respond(whole)
+        if taken:
+            fold_answer(self.tree, relay_id, whole, by=by)
+            self._changed()
+        return taken
+
+    def cancel(self) -> None:
+        """Stop it: tools, subprocesses and the model's connection are gone when `await run` returns. Harmless when over."""
+        self._task.cancel()
+
+    def __await__(self) -> Generator[Any, None, RunResult]:
+        # Shielded: a cell that waits may be cancelled without the run being so.
+        return self._wait().__await__()
+
+    async def _wait(self) -> RunResult:
+        await until(asyncio.shield(self._task))
+        if self._outputs is not None and not self._awaited:
+            self._outputs.refresh()
+        return self.result()
+
+    async def __aiter__(self) -> AsyncIterator[HarnessEvent]:
+        seen = 0
+        while True:
+            while seen < len(self.events):
+                yield self.events[seen]
+                seen += 1
+            if self.done:
+                return
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await asyncio.wait([waiter, self._task], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._waiters.discard(waiter)
+
+    def result(self) -> RunResult:
+        """What has come of it so far; of a run that is over, what came of it."""
+        root = self._root()
+        props = root.props if root is not None else {}
+        reason: EndReason = props.get("status", "cancelled")
+        return RunResult(
+            text=self.text,
+            messages=[*self._params.messages, *project_messages(self.tree)],
+            usage=TotalUsage(input_tokens=props.get("inputTokens", 0), output_tokens=props.get("outputTokens", 0)),
+            reason=reason,
+            error=self._error,
+            events=list(self.events),
+            tree=self.tree,
+            title=self.title,
+        )
+
+    def __repr__(self) -> str:
+        root = self._root()
+        return f"Run({root.status if root is not None else 'starting'!r}, relays={len(self.relays)}, {self.tree!r})"
+
+    def _ipython_display_(self) -> None:
+        """As the last line of the cell that started it there is nothing to add; elsewhere it is shown again."""
+        if self._shown_in is None or self._shown_in != _cell_number():
+            self.show()
+
+    def show(self) -> None:
+        """The live view once more, here: all of them live at once."""
+        if self._panel is None:
+            display({"text/plain": repr(self), "text/html": self.result().to_html()}, raw=True)
+        else:
+            display(live_and_plain(self._panel), raw=True)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    async def _drive(self, source: Source) -> None:
+        cancelled = False
+        with capturing(self._on_output):
+            try:
+                self._say_what_was_asked()
+                async with aclosing(as_events(source, self._params)) as events:
+                    async for event in events:
+                        self._take(event)
+            except asyncio.CancelledError:
+                cancelled = True  # asked for, by `cancel()`: the run ends, and says so; nobody above is cancelled by it
+            except Exception as error:  # noqa: BLE001  (whatever a source raises is how this run ended)
+                self._take(ErrorEvent(run_id=self._root_id(), error=error))
+            finally:
+                await self._stop_asking()
+                self._end("cancelled" if cancelled else "error" if self._error is not None else "final")
+
+    def _say_what_was_asked(self) -> None:
+        last = self._params.messages[-1] if self._params.messages else None
+        if isinstance(last, UserMessage):
+            self._take(UserEvent(run_id=new_id(), content=last.content))
+
+    def _take(self, event: HarnessEvent) -> None:
+        event = event.model_copy(update={"seq": len(self.events)})
+        self.events.append(event)
+        fold_event(self.tree, event)
+        if isinstance(event, RelayEvent | BudgetRelayEvent):
+            self._open_relays[event.id] = event
+            task = asyncio.create_task(self._ask(event))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        elif isinstance(event, ErrorEvent) and event.tool_call_id is None:
+            self._error = event.error
+        self._changed()
+
+    def _changed(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._panel is not None:
+            self._panel.changed()
+        else:
+            self.tree.changes.clear()  # nobody looks
+        if self._outputs is not None:
+            self._outputs.changed()
+
+    async def _ask(self, relay: RelayEvent | BudgetRelayEvent) -> None:
+        if isinstance(relay, BudgetRelayEvent):
+            return
+        try:
+            async with asyncio.timeout(self._relay_timeout):
+                answer: Answer | None = await decide(relay, self._approvals, self._attendance)
+                if answer is None:
+                    await _for_ever()
+        except TimeoutError:
+            reason = f"Nobody answered within {self._relay_timeout:g} seconds."
+            answer = RelayResponse(approved=False, reason=reason), "timeout"
+        if answer is not None:
+            response, by = answer
+            self.respond(relay.id, response, by=by)
+
+    async def _stop_asking(self) -> None:
+        for task in self._asking:
+            task.cancel()
+        if self._asking:
+            await asyncio.wait(self._asking)
+
+    def _end(self, reason: EndReason) -> None:
+        """Say how it ended wherever nobody has: of runs that were cut off, the innermost first."""
+        if self._root() is None:
+            self._take(HarnessEndEvent(run_id=self._root_id(), reason=reason))
+        for node in reversed(self.tree.nodes):
+            if node.kind == "run" and node.status == "running":
+                parent = node.parent.id if node.parent is not None else None
+                self._take(HarnessEndEvent(run_id=node.id, parent_id=parent, reason=reason))
+            elif node.kind == "turn" and node.parent is None:
+                self._take(HarnessEndEvent(run_id=node.id, reason=reason))
+        self._open_relays.clear()
+        if self._panel is not None:
+            self._panel.over()
+        if self._bridge is not None:
+            self._bridge.detach(self._panel.comm.comm_id)  # type: ignore[union-attr]  # there is a bridge because there is a panel
+        if self._outputs is not None and not self._awaited:
+            self._outputs.close()
+
+    def close_outputs(self) -> None:
+        """Of an awaited run: make the static output, here in the cell, and let the live one go."""
+        if self._outputs is not None and self._awaited:
+            self._outputs.close()
+            if self._panel is not None:
+                self._panel.close()
+                self._panel = None
+
+    def _root(self) -> Any:
+        return next((node for node in self.tree.roots if node.kind in {"run", "turn"}), None)
+
+    def _root_id(self) -> str:
+        root = self._root()
+        return root.id if root is not None else new_id()
+
+    # -- from the page, and from tools -------------------------------------------------------------------------------
+
+    def _attach(self) -> Bridge | None:
+        bridge = Bridge.current() if self._panel is not None else None
+        comm = getattr(self._panel, "comm", None)
+        if bridge is None or comm is None:
+            return None
+        bridge.attach(comm.comm_id, quietly(comm), asyncio.get_running_loop())
+        return bridge
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"k": "relay", "id": str(relay_id), "approved": bool()}:
+                fields: dict[str, Any] = {
+                    key: message[key] for key in ("approved", "reason", "always", "input") if key in message
+                }
+                with suppress(ValueError):  # a page sends what it likes; what is no response is no answer
+                    self.respond(relay_id, fields)
+            case {"k": "stop"}:
+                self.cancel()
+            case _:
+                pass
+
+    def _on_output(self, output: Output) -> None:
+        """What a tool prints is its progress; what anybody else prints goes where it would have gone."""
+        ctx = current_tool.get()
+        if ctx is not None:
+            if output["output_type"] == "stream":
+                ctx.progress({"stream": output["name"], "text": output["text"]})
+            elif output["output_type"] in {"display_data", "update_display_data"}:
+                text = output["data"].get("text/plain", "")
+                ctx.progress({"mime": output["data"], "text": text + "\n"})
+        elif output["output_type"] == "stream":
+            getattr(sys, output["name"]).write(output["text"])
+        else:
+            shell = current_shell()
+            if shell is not None and "data" in output:
+                shell.display_pub.publish(
+                    output["data"],
+                    output["metadata"],
+                    transient=output["transient"],
+                    update=output["output_type"] == "update_display_data",
+                )
+
+
+def live_and_plain(panel: RunPanel) -> dict[str, Any]:
+    """A live view with a stable text beside it."""
+    return {**live_bundle(panel), "text/plain": repr(panel)}
+
+
+def _cell_number() -> int | None:
+    return getattr(current_shell(), "execution_count", None)
+
+
+async def _for_ever() -> None:
+    await asyncio.get_running_loop().create_future()

@@ -1,0 +1,78 @@
+"""Where a run is shown: the outputs of a cell, live and static.
+
+An awaited run has the live one while it runs, emptied at its end (0 px high), and then the static one, made in the cell. A
+started run has both from the start; the static one is filled by updates, now and then and at the end. Where nobody can
+watch, the live one is left out: a widget that is dead when the notebook is opened would hide the HTML behind an error.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from IPython.display import display, update_display
+
+from llm_gateway_nb.graph import RunTree
+from llm_gateway_nb.notebook.kernel import in_kernel, stdin_allowed
+from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
+from llm_gateway_nb.notebook.static_html import static_html
+from llm_gateway_nb.notebook.transcript import transcript
+from llm_gateway_nb.types import new_id
+
+__all__ = ["CellOutputs", "page_possible", "static_bundle"]
+
+_EMPTY: dict[str, Any] = {"text/plain": ""}
+
+
+def page_possible() -> bool:
+    """Whether a page could show a widget of this cell: not under nbclient, nbval, papermill; under Voila it can."""
+    return in_kernel() and (stdin_allowed() or os.environ.get("SERVER_SOFTWARE", "").startswith("voila"))
+
+
+def static_bundle(tree: RunTree, title: str | None) -> dict[str, Any]:
+    """What stays in the saved notebook, and what nbval compares."""
+    return {"text/plain": transcript(tree), "text/html": static_html(tree, title=title)}
+
+
+class CellOutputs:
+    """The outputs of one run. To be opened in the cell itself: from a task or a thread they might land in another."""
+
+    def __init__(self, tree: RunTree, panel: RunPanel | None, title: str | None, *, awaited: bool) -> None:
+        self._tree = tree
+        self._panel = panel
+        self._title = title
+        self._awaited = awaited
+        self._live_id, self._static_id = new_id(), new_id()
+        self._next_update = time.monotonic() + _UPDATE_SECONDS
+        display(_EMPTY if panel is None else live_bundle(panel), raw=True, display_id=self._live_id)
+        if not awaited:
+            display(static_bundle(tree, title), raw=True, display_id=self._static_id)
+
+    def changed(self) -> None:
+        """Something happened; write the static output again if its last time is long enough ago."""
+        now = time.monotonic()
+        if not self._awaited and now >= self._next_update:
+            self._update()
+            took = time.monotonic() - now
+            self._next_update = now + max(_UPDATE_SECONDS, 50 * took)
+
+    def refresh(self) -> None:
+        """Write the static output of a started run again, on behalf of the cell that runs now: nbclient takes updates from
+        no other, and a notebook executed without a page would keep what the first cell had."""
+        self._update()
+
+    def close(self) -> None:
+        """The run is over. Of an awaited run this has to be called in the cell."""
+        if self._awaited:
+            if self._panel is not None:
+                update_display(_EMPTY, raw=True, display_id=self._live_id)
+            display(static_bundle(self._tree, self._title), raw=True)
+        else:
+            self._update()
+
+    def _update(self) -> None:
+        update_display(static_bundle(self._tree, self._title), raw=True, display_id=self._static_id)
+
+
+_UPDATE_SECONDS = 5.0

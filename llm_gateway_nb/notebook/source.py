@@ -1,0 +1,98 @@
+"""What a run can be made of: a harness with something to ask it, or any async iterable of events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from pydantic import ValidationError
+
+from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.permissions import Grants, PermissionPolicy
+from llm_gateway_nb.providers.base import request_messages
+from llm_gateway_nb.types import (
+    ContentPart,
+    GeneratorHarnessModule,
+    GeneratorInvokeParams,
+    HarnessEvent,
+    InvokeEnv,
+    Message,
+    Permissions,
+    TextContentPart,
+    ToolDefinition,
+    UserMessage,
+)
+
+__all__ = ["Source", "as_events", "invoke_params"]
+
+Source = GeneratorHarnessModule | AsyncIterable[HarnessEvent]
+
+
+def invoke_params(
+    source: Any,
+    prompt: str | None,
+    *,
+    system_prompt: str | None,
+    messages: Sequence[Message | Mapping[str, Any]] | None,
+    media: Sequence[ContentPart] | None,
+    tools: Sequence[ToolDefinition] | None,
+    permissions: Permissions | Mapping[str, Any] | None,
+    policy: PermissionPolicy | None,
+    model: str | None,
+    context: str | None,
+    settings: dict[str, Any],
+) -> GeneratorInvokeParams:
+    """The request of a run, checked before anything starts.
+
+    Raises:
+        ConfigurationError: no source, nothing to ask, a tool that is none, permissions of the wrong shape.
+        InvalidMessagesError: messages of the wrong shape.
+    """
+    if not callable(getattr(source, "invoke", None)):
+        if not hasattr(source, "__aiter__"):
+            raise ConfigurationError(
+                f"The first argument is a harness (create_llm(…), create_agent_harness(…)) or an async iterable of "
+                f"events, not {source!r}."
+            )
+        return GeneratorInvokeParams(messages=[UserMessage(content=prompt)] if prompt else [])
+    for candidate in tools or ():
+        if not isinstance(candidate, ToolDefinition):
+            raise ConfigurationError(
+                f"tools holds tools, not {candidate!r}; decorate a function with @tool to make one of it."
+            )
+    try:
+        allowed = Permissions.model_validate(permissions if permissions is not None else {})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ConfigurationError(
+            f"permissions ({where}): {first['msg']}; a rule looks like "
+            "{'tool': 'bash', 'params': {'command': 'git status *'}}."
+        ) from None
+    history = request_messages(prompt, messages=messages, system_prompt=system_prompt)
+    if media:
+        last = history[-1]
+        text = last.content if isinstance(last, UserMessage) and isinstance(last.content, str) else ""
+        history[-1] = UserMessage(content=[TextContentPart(text=text), *media])
+    return GeneratorInvokeParams(
+        model=model,
+        messages=history,
+        context=context,
+        tools=list(tools) if tools else None,
+        permissions=allowed,
+        env=InvokeEnv(grants=Grants(allowed, policy=policy)),
+        settings=settings or None,
+    )
+
+
+async def as_events(source: Any, params: GeneratorInvokeParams) -> AsyncGenerator[HarnessEvent, None]:
+    """The events of a source, whatever it is; closing this closes that."""
+    events = source.invoke(params) if hasattr(source, "invoke") else aiter(source)
+    if hasattr(events, "aclose"):
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    else:
+        async for event in events:
+            yield event

@@ -1,0 +1,174 @@
+"""`start`, `run` and `run_sync`: the three ways to have a run in a cell, in a script, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.notebook.approvals import Approvals, check_approvals
+from llm_gateway_nb.notebook.kernel import counts_sigint, hold, in_kernel, until
+from llm_gateway_nb.notebook.live_run import Run
+from llm_gateway_nb.notebook.outputs import page_possible
+from llm_gateway_nb.notebook.result import RunResult
+from llm_gateway_nb.notebook.source import Source, invoke_params
+from llm_gateway_nb.permissions import PermissionPolicy
+from llm_gateway_nb.types import ContentPart, Message, Permissions, ToolDefinition
+
+__all__ = ["run", "run_sync", "start"]
+
+
+def start(
+    source: Source,
+    prompt: str | None = None,
+    *,
+    system_prompt: str | None = None,
+    messages: Sequence[Message | Mapping[str, Any]] | None = None,
+    media: Sequence[ContentPart] | None = None,
+    tools: Sequence[ToolDefinition] | None = None,
+    permissions: Permissions | Mapping[str, Any] | None = None,
+    policy: PermissionPolicy | None = None,
+    model: str | None = None,
+    context: str | None = None,
+    panel: bool = True,
+    approvals: Approvals = "ask",
+    relay_timeout: float | None = None,
+    title: str | None = None,
+    **model_settings: Any,
+) -> Run:
+    """Start a run and return at once. The panel lives on under this cell while later cells run.
+
+    Args:
+        source: a harness, and then `prompt` or `messages` go in; or any async iterable of events.
+        prompt: the person's turn; comes after `messages`.
+        media: images and documents that go with the prompt.
+        permissions: what may run without asking; what no rule allows asks.
+        policy: a ceiling that no permission and no click can pass.
+        context: more context for the model.
+        panel: show it; False runs unseen.
+        approvals: who answers questions: `"ask"` (the person), `"allow"`, `"deny"`, or a function of the relay.
+        relay_timeout: seconds a question waits for its answer; then it counts as denied. None waits.
+        title: what the panel is called.
+        model_settings: such as `temperature=0`.
+
+    Raises:
+        ConfigurationError: something is missing or of the wrong kind; nothing was started.
+    """
+    return _start(source, prompt, awaited=False, **_given(locals()))
+
+
+async def run(
+    source: Source,
+    prompt: str | None = None,
+    *,
+    system_prompt: str | None = None,
+    messages: Sequence[Message | Mapping[str, Any]] | None = None,
+    media: Sequence[ContentPart] | None = None,
+    tools: Sequence[ToolDefinition] | None = None,
+    permissions: Permissions | Mapping[str, Any] | None = None,
+    policy: PermissionPolicy | None = None,
+    model: str | None = None,
+    context: str | None = None,
+    panel: bool = True,
+    approvals: Approvals = "ask",
+    relay_timeout: float | None = None,
+    title: str | None = None,
+    **model_settings: Any,
+) -> RunResult:
+    """A run that this cell waits for: `result = await run(agent, "…")`. Takes what `start` takes.
+
+    Buttons work while the cell runs. The stop button cancels the run, waits until its tools are gone, and raises
+    `KeyboardInterrupt`. A run that failed returns, with `reason == "error"` and its `error`.
+
+    Raises:
+        ConfigurationError: something is missing or of the wrong kind; nothing was started.
+    """
+    given = _given(locals())
+    with counts_sigint() as interrupts:
+        try:
+            return await _run(source, prompt, **given)
+        except asyncio.CancelledError:
+            if interrupts.count:
+                # The stop button: what a person expects of it is what a blocking cell would raise.
+                raise KeyboardInterrupt from None
+            raise
+
+
+def run_sync(
+    source: Source,
+    prompt: str | None = None,
+    *,
+    system_prompt: str | None = None,
+    messages: Sequence[Message | Mapping[str, Any]] | None = None,
+    media: Sequence[ContentPart] | None = None,
+    tools: Sequence[ToolDefinition] | None = None,
+    permissions: Permissions | Mapping[str, Any] | None = None,
+    policy: PermissionPolicy | None = None,
+    model: str | None = None,
+    context: str | None = None,
+    panel: bool = True,
+    approvals: Approvals = "ask",
+    relay_timeout: float | None = None,
+    title: str | None = None,
+    **model_settings: Any,
+) -> RunResult:
+    """`run` from synchronous code: a function, a script, a thread, a cell without `await`. Buttons work all the same.
+
+    Raises:
+        ConfigurationError: something is missing or of the wrong kind; nothing was started.
+    """
+    return hold(_run(source, prompt, **_given(locals())))
+
+
+_NOT_OPTIONS = frozenset({"source", "prompt", "model_settings"})
+
+
+def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of the three as they were given."""
+    options = {key: value for key, value in arguments.items() if key not in _NOT_OPTIONS}
+    return {**options, "settings": arguments["model_settings"]}
+
+
+def _start(
+    source: Source,
+    prompt: str | None,
+    *,
+    awaited: bool,
+    panel: bool,
+    approvals: Approvals,
+    relay_timeout: float | None,
+    title: str | None,
+    **request: Any,
+) -> Run:
+    check_approvals(approvals)
+    params = invoke_params(source, prompt, **request)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "start(…) needs a running event loop, as a notebook has; in a script use run_sync(…)."
+        ) from None
+    return Run(
+        source,
+        params,
+        approvals=approvals,
+        relay_timeout=relay_timeout,
+        title=title,
+        show=panel and in_kernel(),
+        watched=page_possible(),
+        awaited=awaited,
+    )
+
+
+async def _run(source: Source, prompt: str | None, **options: Any) -> RunResult:
+    live = _start(source, prompt, awaited=True, **options)
+    try:
+        await until(asyncio.shield(live._task))
+    except asyncio.CancelledError:
+        live.cancel()
+        await until(asyncio.shield(live._task))
+        raise
+    finally:
+        live.close_outputs()
+    return live.result()

@@ -1,0 +1,141 @@
+import { button, fold, h, TextStream } from "./dom.js";
+import { looksLikeDiff, printed, shown } from "./format.js";
+
+const OPEN_LINES = 12;
+const OPEN_LENGTH = 1500;
+
+/**
+ * A block of code or output with a button that copies it. What is long shows its beginning, and a button for the rest.
+ * @param {string} text @param {string} [cls] @param {(text: string) => (Node | string)[]} [paint]
+ */
+export function block(text, cls = "", paint = looksLikeDiff(text) ? diff : undefined) {
+  const pre = h("pre", "");
+  const element = h("div", `code ${cls}`, pre, copyButton(() => text));
+  const end = headEnd(text);
+  const head = text.slice(0, end);
+  if (paint && head.length < 50_000) pre.append(...paint(head));
+  else pre.append(head);
+  if (end < text.length) {
+    element.classList.add("lgnb-cut");
+    const lines = text.split("\n").length;
+    const more = button("more", lines > OPEN_LINES ? `Show all ${lines} lines` : "Show all", () => {
+      element.classList.remove("lgnb-cut");
+      const rest = text.slice(end).replace(/^\n/, "");
+      if (paint && text.length < 50_000) pre.replaceChildren(...paint(text));
+      else new TextStream(pre).append(rest);
+      more.remove();
+    });
+    element.append(more);
+  }
+  return element;
+}
+
+/** @param {string} text */
+function headEnd(text) {
+  if (text.length <= OPEN_LENGTH && text.split("\n", OPEN_LINES + 3).length <= OPEN_LINES + 2) return text.length;
+  let end = -1;
+  for (let line = 0; line < OPEN_LINES; line++) {
+    const next = text.indexOf("\n", end + 1);
+    if (next < 0 || next > OPEN_LENGTH) return end > 0 ? end : Math.min(text.length, OPEN_LENGTH);
+    end = next;
+  }
+  return end;
+}
+
+/** @param {() => string} text */
+export function copyButton(text) {
+  const element = button("copy", "Copy", async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+      element.textContent = "Copied";
+    } catch {
+      element.textContent = "Not allowed here"; // a page without https, or a browser that forbids it
+    }
+    setTimeout(() => (element.textContent = "Copy"), 1500);
+  });
+  return element;
+}
+
+/** @param {string} text */
+function diff(text) {
+  return text.split("\n").flatMap((line, index) => {
+    const tone = { "+": "plus", "-": "minus", "@": "hunk", "*": "hunk" }[line[0]];
+    return [index ? "\n" : "", tone ? h("span", tone, line) : line];
+  });
+}
+
+const PYTHON =
+  /(#.*)|([rbfu]{0,2}(?:"""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?))|\b(\d[\w.]*)|\b(False|None|True|and|as|assert|async|await|break|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is|lambda|match|nonlocal|not|or|pass|raise|return|try|while|with|yield)\b/gi;
+
+/**
+ * Python in colour.
+ * @param {string} text
+ */
+export function python(text) {
+  /** @type {(Node | string)[]} */
+  const parts = [];
+  let from = 0;
+  for (const match of text.matchAll(PYTHON)) {
+    const tone = match[1] ? "comment" : match[2] ? "string" : match[3] ? "number" : "keyword";
+    parts.push(text.slice(from, match.index), h("span", tone, match[0]));
+    from = match.index + match[0].length;
+  }
+  parts.push(text.slice(from));
+  return parts;
+}
+
+/**
+ * The arguments of a call in full: JSON, with texts of several lines, patches and code as they are.
+ * @param {any} input
+ * @returns {HTMLElement[]}
+ */
+export function argumentBlocks(input) {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    return [block(typeof input === "string" ? shown(input) : shown(JSON.stringify(input, null, 2)))];
+  }
+  const texts = Object.entries(input).filter(([, value]) => typeof value === "string" && value.includes("\n"));
+  const rest = Object.fromEntries(Object.entries(input).filter(([, value]) => !(typeof value === "string" && value.includes("\n"))));
+  const blocks = Object.keys(rest).length ? [block(shown(JSON.stringify(rest, null, 2)))] : [];
+  for (const [key, value] of texts) blocks.push(h("div", "label", shown(key)), block(shown(value)));
+  return blocks;
+}
+
+/** Output that is still coming: its last part, kept at the end unless somebody scrolls up. */
+export class Progress {
+  constructor() {
+    this.pre = h("pre", "");
+    this.element = h("div", "code progress", this.pre);
+    this.element.tabIndex = 0;
+    this.element.setAttribute("role", "region");
+    this.element.setAttribute("aria-label", "live output");
+    this.stream = new TextStream(this.pre, 64_000);
+    this.held = "";
+    this.text = "";
+    this.stick = true;
+    this.element.addEventListener("scroll", () => {
+      const { scrollTop, clientHeight, scrollHeight } = this.element;
+      this.stick = scrollTop + clientHeight > scrollHeight - 12;
+    });
+  }
+
+  /** @param {string} text */
+  append(text) {
+    text = this.held + text;
+    // Half an escape sequence, or half a line end, waits for its other half.
+    this.held = /(?:\x1b(?:\[[0-?]*[ -/]*)?|\r)$/.exec(text)?.[0] ?? "";
+    text = printed(text.slice(0, text.length - this.held.length));
+    this.text = (this.text + text).slice(-200_000);
+    this.stream.append(text);
+  }
+
+  settle() {
+    if (this.stick && this.element.isConnected) this.element.scrollTop = this.element.scrollHeight;
+  }
+
+  /** Fold it away now that there is a result. */
+  folded() {
+    const details = fold("", "Live output");
+    this.element.replaceWith(details);
+    details.append(this.element);
+  }
+}

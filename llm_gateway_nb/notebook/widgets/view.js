@@ -1,0 +1,242 @@
+import { h } from "./dom.js";
+import { Header } from "./header.js";
+import { createNode } from "./nodes.js";
+import { shown } from "./format.js";
+
+const SLICE_MS = 8;
+const MAX_DEPTH = 60;
+
+/** One picture of a store. */
+export class View {
+  /**
+   * @param {HTMLElement} host @param {import("./store.js").Store} store @param {string} title
+   * @param {(message: object) => void} send
+   */
+  constructor(host, store, title, send) {
+    this.store = store;
+    this.title = title;
+    this.send = send;
+    this.header = new Header(
+      () => this.stop(),
+      () => this.goToQuestion(),
+    );
+    this.body = h("div", "body");
+    this.body.tabIndex = 0;
+    this.body.setAttribute("role", "log");
+    this.body.setAttribute("aria-live", "off");
+    this.body.setAttribute("aria-label", "The run");
+    this.says = h("div", "says");
+    this.says.setAttribute("role", "status");
+    this.says.setAttribute("aria-live", "polite");
+    this.element = h("div", "", this.header.element, this.body, this.says);
+    this.element.className = "lgnb";
+    this.element.setAttribute("data-lm-suppress-shortcuts", "true");
+    this.element.setAttribute("role", "region");
+    this.element.setAttribute("aria-label", title ? `Run: ${title}` : "Run");
+    host.append(this.element);
+
+    this.stick = true;
+    this.body.addEventListener("scroll", () => {
+      const { scrollTop, clientHeight, scrollHeight } = this.body;
+      this.stick = scrollTop + clientHeight > scrollHeight - 40;
+    });
+    /** What wants to be scrolled to its end after this slice. @type {Set<{ settle(): void }>} */
+    this.settling = new Set();
+    this.frame = 0;
+    this.timer = 0;
+    this.clock = 0;
+    this.gone = false;
+    this.rebuild();
+  }
+
+  rebuild() {
+    /** @type {Map<number, import("./nodes.js").NodeView>} */
+    this.nodes = new Map();
+    /** @type {Map<number, import("./nodes.js").NodeView[]>} */
+    this.children = new Map();
+    /** @type {import("./nodes.js").NodeView[]} */
+    this.runs = [];
+    /** @type {Set<any>} */
+    this.pending = new Set();
+    /** The text that each node's children ended with. @type {Map<number | null, import("./nodes.js").NodeView>} */
+    this.lastOf = new Map();
+    this.body.replaceChildren();
+    this.queue = this.store.operations();
+    this.at = 0;
+    this.schedule();
+  }
+
+  /** @param {import("./store.js").Op[]} ops */
+  take(ops) {
+    for (const op of ops) this.queue.push(op);
+    this.schedule();
+  }
+
+  /** Something beside the nodes has changed: dead, over, answered, stopping. */
+  refresh() {
+    for (const relay of this.pending) relay.update({});
+    if (this.store.over) for (const node of this.nodes.values()) if (node.kind === "run" && node.props.status === "running") node.update({});
+    this.schedule();
+  }
+
+  schedule() {
+    if (this.frame || this.timer || this.gone) return;
+    const run = () => {
+      this.frame = this.timer = 0;
+      this.slice();
+    };
+    // A hidden page draws no frames, and would keep everything for the moment when somebody looks.
+    if (document.hidden) this.timer = window.setTimeout(run, 50);
+    else this.frame = requestAnimationFrame(run);
+  }
+
+  slice() {
+    const until = performance.now() + SLICE_MS;
+    while (this.at < this.queue.length) {
+      this.apply(this.queue[this.at++]);
+      if (this.at % 16 === 0 && performance.now() > until) break;
+    }
+    if (this.at === this.queue.length) {
+      this.queue = [];
+      this.at = 0;
+    } else this.schedule();
+    for (const part of this.settling) part.settle();
+    this.settling.clear();
+    this.showHeader();
+    if (this.stick) this.body.scrollTop = this.body.scrollHeight;
+  }
+
+  /** @param {import("./store.js").Op} op */
+  apply(op) {
+    const [what, key] = op;
+    if (what === "n") return this.add(key, op[2], op[3], op[4]);
+    const node = this.nodes.get(key);
+    if (!node) return undefined;
+    if (what === "+") node.append(op[2], op[3]);
+    else if (what === "s") {
+      Object.assign(node.props, op[2]);
+      node.update(op[2]);
+    }
+    return undefined;
+  }
+
+  /** @param {number} key @param {number | null} parentKey @param {string} kind @param {import("./format.js").Props} props */
+  add(key, parentKey, kind, props) {
+    const parent = parentKey === null ? null : (this.nodes.get(parentKey) ?? null);
+    const node = createNode(key, kind, { ...props }, parent, this);
+    this.nodes.set(key, node);
+    this.nested(node);
+    if (kind === "relay" && node.props.status === "pending") this.announce(/** @type {any} */ (node).question.words);
+    let host = parent ? parent.body : this.body;
+    if (node.depth > MAX_DEPTH && parent) host = /** @type {HTMLElement} */ (parent.element.parentElement ?? host);
+    host.append(node.element);
+  }
+
+  /** @param {import("./nodes.js").NodeView} node */
+  nested(node) {
+    const { parent } = node;
+    // Reasoning is over when something else comes in the same run, turns counted as part of it.
+    const scope = parent?.kind === "turn" ? (parent.parent?.key ?? parent.key) : (parent?.key ?? null);
+    if (node.kind !== "turn") {
+      /** @type {any} */ (this.lastOf.get(scope))?.over?.();
+      this.lastOf.set(scope, node);
+    }
+    if (parent) {
+      const siblings = this.children.get(parent.key);
+      if (siblings) siblings.push(node);
+      else this.children.set(parent.key, [node]);
+    }
+    if (node.kind === "turn" && parent?.kind === "run") {
+      parent.turns++;
+      parent.update({});
+    }
+    if (!parent && (node.kind === "run" || node.kind === "turn")) {
+      this.runs.push(node);
+      // Side by side, each needs a heading of its own.
+      const side = this.runs.filter((run) => run.props.status === "running").length > 1;
+      if (side) this.element.classList.add("lgnb-many");
+    }
+  }
+
+  /** @param {import("./nodes.js").NodeView} node */
+  childrenOf(node) {
+    return this.children.get(node.key) ?? [];
+  }
+
+  showHeader() {
+    const { store } = this;
+    const run = this.runs.findLast((one) => one.props.status === "running") ?? this.runs.at(-1);
+    const running = Boolean(run) && (run?.props.status ?? "running") === "running";
+    const live = running && !store.dead && !store.over;
+    const pending = live ? this.pending.size : 0;
+    let status = run ? String(run.props.status ?? "running") : "running";
+    if (running && store.dead) status = "lost";
+    else if (running && store.over) status = run?.kind === "turn" ? "final" : "ended";
+    else if (pending) status = "waiting";
+    const { startedAt, endedAt } = run?.props ?? {};
+    let seconds = null;
+    if (typeof startedAt === "number") {
+      if (typeof endedAt === "number") seconds = endedAt - startedAt;
+      else if (live) seconds = Math.max(0, Date.now() / 1000 + store.skew - startedAt);
+    }
+    /** @param {string} name */
+    const sum = (name) => this.runs.reduce((total, one) => total + (Number(one.props[name]) || 0), 0);
+    this.header.show({
+      status,
+      title: shown(this.title),
+      model: run?.props.model ? shown(String(run.props.model)) : "",
+      steps: run ? (run.props.iterations ?? run.turns) : 0,
+      max: Number(run?.props.maxIterations) || 0,
+      tokensIn: sum("inputTokens"),
+      tokensOut: sum("outputTokens"),
+      seconds,
+      questions: pending,
+      live,
+      stopping: store.stopping,
+    });
+    this.element.dataset.state = status;
+    if (live && !this.clock) this.clock = window.setInterval(() => this.showHeader(), 1000);
+    else if (!live) this.stopClock();
+  }
+
+  stopClock() {
+    window.clearInterval(this.clock);
+    this.clock = 0;
+  }
+
+  /** @param {string} words */
+  announce(words) {
+    this.says.textContent = `Waiting for you: ${words}`;
+  }
+
+  /** @param {string} id @param {object} answer */
+  answer(id, answer) {
+    if (this.store.dead || this.store.over || this.store.answered.has(id)) return;
+    this.store.answered.add(id);
+    this.send({ k: "relay", id, ...answer });
+    this.store.changed();
+  }
+
+  stop() {
+    this.store.stopping = true;
+    this.send({ k: "stop" });
+    this.store.changed();
+  }
+
+  goToQuestion() {
+    const [relay] = this.pending;
+    if (!relay) return;
+    for (let node = relay.parent; node; node = node.parent) if (node.element instanceof HTMLDetailsElement) node.element.open = true;
+    relay.element.scrollIntoView({ block: "nearest" });
+    relay.element.focus({ preventScroll: true });
+  }
+
+  /** Everything that the view started ends. */
+  remove() {
+    this.gone = true;
+    cancelAnimationFrame(this.frame);
+    window.clearTimeout(this.timer);
+    this.stopClock();
+    this.element.remove();
+  }
+}
