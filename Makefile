@@ -1,0 +1,75 @@
+# `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit browser notebooks bench screenshots weights chromium install clean
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+NOTEBOOK ?= notebooks/01_first_run.ipynb
+export JUPYTER_PLATFORM_DIRS = 1
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
+
+demo: install weights ## the first notebook, on a model in this process: opens JupyterLab (HEADLESS=1: makes an HTML page)
+ifdef HEADLESS
+	@mkdir -p demo-output
+	$(BIN)/jupyter nbconvert --execute --to html --output-dir demo-output $(NOTEBOOK)
+	@echo "Look at demo-output/$(basename $(notdir $(NOTEBOOK))).html"
+else
+	$(BIN)/jupyter lab $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser) \
+		$(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
+endif
+
+test: install lint types unit weights notebooks chromium browser ## everything that CI runs
+
+lint: install ## style, and imports that point down
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: install ## mypy --strict
+	$(BIN)/mypy
+
+unit: install ## everything without a page: layers, loopback servers, real kernels
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser"
+
+notebooks: install weights ## every notebook, executed and compared with what is stored in it
+	$(BIN)/python -m pytest --nbval notebooks/
+
+browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m browser
+
+bench: install ## the figures, side by side with peers
+	$(BIN)/python benchmarks/primitives.py
+
+screenshots: install chromium ## the README's pictures, taken anew
+	$(BIN)/python tests/support/screenshots.py docs/screenshots
+
+weights: install ## the local model's weights, once, checked by their hash
+	@$(BIN)/python -m llm_gateway_nb.providers.weights || \
+		echo "make: the local model's weights could not be had; what needs them is left out, and says so." >&2
+
+chromium: ## Debian's Chromium, if there is none
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || [ -n "$$CHROMIUM" ] || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+		else \
+			echo "make: no Chromium here, and no right to install it: 'sudo apt-get install chromium', or set CHROMIUM=/path/to/one." >&2; \
+			exit 1; \
+		fi; }
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or later is needed; set PYTHON=.")'
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,test]'
+	@$(BIN)/python -c 'import xllamacpp' 2>/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq libgomp1 >/dev/null; \
+		else echo "make: the local model needs libgomp: 'sudo apt-get install libgomp1'." >&2; fi; }
+	@touch $@
+
+clean: ## remove what was made here
+	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
