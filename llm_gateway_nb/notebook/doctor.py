@@ -35,7 +35,7 @@ class Diagnosis:
             f"clicks    {self.clicks}",
             f"run_sync  {self.run_sync}",
             f"versions  {', '.join(f'{name} {number}' for name, number in self.versions.items())}",
-            "Tested: JupyterLab 4, Notebook 7, nbclient, nbval on Linux. VS Code, Colab, Voila, macOS and Windows: not yet.",
+            "tested    JupyterLab 4, Notebook 7, nbclient, nbval on Linux; not yet VS Code, Colab, Voila, macOS, Windows",
         ]
         return "\n".join(lines)
 

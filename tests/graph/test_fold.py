@@ -58,8 +58,8 @@ def start(run: str = "r", **more: Any) -> HarnessStartEvent:
     return HarnessStartEvent(run_id=run, **more)
 
 
-def text(content: str, run: str = "p", parent: str | None = "r", id: str = "t") -> TextEvent:
-    return TextEvent(run_id=run, parent_id=parent, id=id, content=content)
+def text(content: str, run: str = "p", parent: str | None = "r", event_id: str = "t") -> TextEvent:
+    return TextEvent(run_id=run, parent_id=parent, id=event_id, content=content)
 
 
 def end(run: str = "r", **more: Any) -> HarnessEndEvent:
@@ -163,8 +163,8 @@ def test_a_history_is_projected_with_every_call_answered() -> None:
 
 
 def test_turns_with_calls_between_them_are_messages_of_their_own() -> None:
-    tree = fold([start(), text("One.", "p1", id="a"), ToolCallEvent(run_id="r", id="r/a", name="t", input={}),
-                 ToolResultEvent(run_id="r", id="r/a", name="t", output="1"), text("Two.", "p2", id="b"), end()])  # fmt: skip
+    tree = fold([start(), text("One.", "p1", event_id="a"), ToolCallEvent(run_id="r", id="r/a", name="t", input={}),
+                 ToolResultEvent(run_id="r", id="r/a", name="t", output="1"), text("Two.", "p2", event_id="b"), end()])  # fmt: skip
     assert [message.role for message in project_messages(tree)] == ["assistant", "tool", "assistant"]
     assert last_text(tree) == "Two."
 
