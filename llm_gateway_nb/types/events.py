@@ -410,7 +410,7 @@ def parse_event(data: str | bytes | Mapping[str, Any]) -> HarnessEvent:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise ValueError(f"not a {kind!r} event: {where}: {first['msg']}") from None
+        raise ValueError(f"not a {kind!r} event: {where or 'a key'}: {first['msg']}") from None
 
 
 def dump_event(event: EventBase) -> dict[str, Any]:

@@ -166,10 +166,12 @@ def test_every_text_of_an_event_is_made_readable() -> None:
 
 
 def test_unknown_keys_are_made_readable_too() -> None:
-    event = parse_event({"type": "hologram", "runId": "r", "\ud800": "\ud800", "x": math.nan})
-    assert dump_event(event) == {"type": "hologram", "runId": "r", "\ufffd": "\ufffd", "x": None}
+    event = parse_event({"type": "hologram", "runId": "r", "a": "\ud800", "x": math.nan})
+    assert dump_event(event) == {"type": "hologram", "runId": "r", "a": "\ufffd", "x": None}
     assert event.model_extra is not None
-    assert event.model_extra["\ud800"] == "\ud800"
+    assert event.model_extra["a"] == "\ud800"  # what is written is readable, what is held stays as it was
+    odd = event.model_copy(update={"\ud800": 1})
+    assert dump_event(odd) == {"type": "hologram", "runId": "r", "a": "\ufffd", "x": None, "\ufffd": 1}
 
 
 def test_content_parts_and_mime_bundles_are_made_readable() -> None:

@@ -77,6 +77,10 @@ def test_an_event_cut_anywhere_is_a_value_error(event: HarnessEvent, data: st.Da
         ({"type": "relay", "kind": "permission", "runId": "r"}, "toolCallId: Field required"),
         ({"type": "harness_end", "runId": "r", "totalUsage": 3}, "totalUsage: "),
         ({"type": "hologram", "runId": "r", 1: 2}, "Keys should be strings"),
+        (
+            {"type": "hologram", "runId": "r", "\ud800": 1},
+            "not a 'hologram' event: a key: Input should be a valid string",
+        ),
         ("\ud800", "no UTF-8 form"),
         ("[" * 100_000, "recursion limit"),
         ('{"type": "tool_call", "runId": "r", "id": "1", "name": "n", "input": ' + "9" * 5_000 + "}", "out of range"),

@@ -64,7 +64,7 @@ def run_reentrant(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) 
     reached while it does not await. Returns with `future` pending if somebody stops the loop.
 
     Raises:
-        KeyboardInterrupt: raised in a callback or by a signal handler; as everything, it leaves the loop intact.
+        KeyboardInterrupt: raised in a callback or by a signal handler; the loop can be used further.
     """
     inner: Any = loop  # private parts from here on; `obstacle` has seen that they are there
     ready: deque[asyncio.Handle] = inner._ready

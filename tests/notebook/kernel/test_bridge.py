@@ -170,6 +170,32 @@ def test_a_handler_that_raises_hurts_nobody(page: FrontEnd) -> None:
     assert "['yes']" in cell.text
 
 
+def test_a_handler_may_itself_wait_for_the_next_click(page: FrontEnd) -> None:
+    seen = len(questions(page))
+    page.execute("""
+clicks, finished = asyncio.Queue(), asyncio.Event()
+def clicked(message):
+    data = message["content"]["data"]
+    if data == "first":
+        LOG.append(hold(clicks.get()))
+        finished.set()
+    else:
+        clicks.put_nowait(data)
+async def run():
+    asking = Asking()
+    asking.comm.on_msg(clicked)
+    with asking.attached():
+        asking.comm.send({"question": 0})
+        await until(finished.wait())
+""")
+    cell = page.submit("await run(); print(LOG)")
+    page.wait(lambda: len(questions(page)) > seen, "question")
+    page.send(questions(page)[seen], "first")
+    page.send(questions(page)[seen], "second")
+    wait_for(page, cell)
+    assert cell.text == "['second']"
+
+
 def test_messages_of_other_comms_wait_for_the_cell_in_their_order(page: FrontEnd) -> None:
     seen, known = len(questions(page)), set(page.comms)
     page.execute("other = Asking(); other.comm.on_msg(lambda message: LOG.append(message['content']['data']))")
