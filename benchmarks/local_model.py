@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import Any
 
 from llm_gateway_nb.providers.local import LocalLLM
+from llm_gateway_nb.tools import bash_tool
 from llm_gateway_nb.types import (
     AssistantMessage,
     HarnessEndEvent,
@@ -48,7 +49,6 @@ TOOLS = [
     _tool("search_notes", "Search the user's notes for a text", query="string"),
     _tool("get_time", "Get the current time in a city", city="string"),
 ]
-BASH = _tool("bash", "Run a command in bash and give its output", command="string")
 
 
 def _text(key: str, wanted: str) -> Fits:
@@ -112,7 +112,9 @@ AGENT: list[Trial] = [
 ]
 
 SHELL: list[Trial] = [
-    _shell("How many lines has README.md?", r"(wc -l|grep -c).*README\.md", "42 README.md", r"\b42\b"),
+    _shell(
+        "How many lines has README.md?", r"(wc -l|grep -c).*README\.md|README\.md.*wc -l", "42 README.md", r"\b42\b"
+    ),
     _shell("List the files here.", r"\bls\b|find \.", "README.md\nsetup.py\nsrc", "readme"),
     _shell("What is in the file notes.txt?", r"(cat|head|less) .*notes\.txt", "Buy milk on Monday.", "milk"),
     _shell("Which directory am I in?", r"\bpwd\b", "/home/ada/project", "ada/project"),
@@ -120,9 +122,19 @@ SHELL: list[Trial] = [
     _shell("Who am I logged in as?", r"whoami|\bid\b|\$USER", "ada", "ada"),
     _shell("How much disk space is free?", r"\bdf\b", "/dev/sda1 100G 58G 42G 58% /", "42"),
     _shell("Find all Python files.", r"\.py", "./setup.py\n./src/app.py", r"app\.py|setup"),
-    _shell("Count the words in report.txt.", r"wc .*report\.txt", "118 report.txt", r"\b118\b"),
-    _shell("Search for TODO in main.py.", r"grep.*TODO.*main\.py", "12:# TODO: close the file", "todo|12|close"),
-    _shell("Show the first 3 lines of data.csv.", r"(head|sed).*data\.csv", "name,age\nann,3\nbob,5", "ann|name|bob"),
+    _shell("Count the words in report.txt.", r"wc .*report\.txt|report\.txt.*wc", "118 report.txt", r"\b118\b"),
+    _shell(
+        "Search for TODO in main.py.",
+        r"grep.*TODO.*main\.py|main\.py.*grep.*TODO",
+        "12:# TODO: close the file",
+        "todo|12|close",
+    ),
+    _shell(
+        "Show the first 3 lines of data.csv.",
+        r"(head|sed).*data\.csv|data\.csv.*head",
+        "name,age\nann,3\nbob,5",
+        "ann|name|bob",
+    ),
     _shell("Which Python version is installed?", r"python3? (--version|-V)", "Python 3.11.7", r"3\.11"),
     _shell("Create an empty file called todo.txt.", r"(touch|>) *'?\"?todo\.txt", "", "todo|created|file"),
     _shell("What is the size of big.bin?", r"(ls -l|du|stat|wc -c).*big\.bin", "1048576 big.bin", "1048576"),
@@ -131,8 +143,9 @@ SHELL: list[Trial] = [
 TASKS: dict[str, tuple[Sequence[ToolDefinition], list[Trial]]] = {
     "agent (4 tools)": (TOOLS, AGENT),
     "weather (1 tool)": (TOOLS[:1], AGENT[:5]),
-    "bash (1 tool)": ([BASH], SHELL),
-    "bash (5 tools)": ([*TOOLS, BASH], SHELL),
+    "bash (1 tool)": ([bash_tool], SHELL),
+    "bash (5 tools)": ([*TOOLS, bash_tool], SHELL),
+    "agent (5 tools)": ([*TOOLS, bash_tool], AGENT),
 }
 
 

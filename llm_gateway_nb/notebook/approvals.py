@@ -1,7 +1,7 @@
 """Who answers a run's questions: the person at the page, the person at a console, a policy, or nobody.
 
-`approvals` is `"ask"`, `"allow"`, `"deny"`, or a function of the relay that gives True, False, a response, or an awaitable of
-one. Where `"ask"` finds nobody who could answer, the answer is no, and it says which rule would have made it yes.
+`approvals` is `"ask"`, `"allow"`, `"deny"`, or a function of the relay that gives True, False, a response, or an awaitable
+of one. Where `"ask"` finds nobody who could answer, the answer is no, and it says which rule would have made it yes.
 """
 
 from __future__ import annotations

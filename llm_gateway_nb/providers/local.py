@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from llm_gateway_nb.providers.base import (
     TextDelta,
     Usage,
 )
-from llm_gateway_nb.providers.envelope import Envelope, has_calls, json_schema_format, plain_turns
+from llm_gateway_nb.providers.envelope import Envelope, has_calls, plain_turns, written_tight
 from llm_gateway_nb.providers.local_parse import EnvelopeParser
 from llm_gateway_nb.providers.local_runtime import Engine, EngineOptions, acquire, release
 from llm_gateway_nb.providers.local_schema import plain_schema
@@ -126,11 +126,9 @@ class LocalLLM(LLM):
             "stream_options": {"include_usage": True},
             "return_progress": True,  # chunks while the prompt is read: places to stop at
         }
-        if plan.response_format is not None:
-            body["response_format"] = plan.response_format
         parser = plan.parser
         finish: str | None = None
-        async with aclosing(self._chunks(engine, request, body)) as chunks:
+        async with aclosing(self._chunks(engine, request, body, plan.schemas)) as chunks:
             async for chunk in chunks:
                 for choice in chunk.get("choices", ()):
                     delta = choice.get("delta") or {}
@@ -153,11 +151,11 @@ class LocalLLM(LLM):
         yield Finish(reason, raw=finish)
 
     async def _chunks(
-        self, engine: Engine, request: ModelRequest, body: dict[str, Any]
+        self, engine: Engine, request: ModelRequest, body: dict[str, Any], schemas: Sequence[dict[str, Any]]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """llama.cpp's chunks; its errors as ours; none for `timeout` seconds is an error too."""
         try:
-            async with aclosing(self._timed(engine, body)) as chunks:
+            async with aclosing(self._timed(engine.chat(body, schemas))) as chunks:
                 async for chunk in chunks:
                     if (error := chunk.get("error")) is not None:
                         raise self._refused(request, error)
@@ -171,8 +169,8 @@ class LocalLLM(LLM):
         except ValueError as error:  # how llama.cpp says that it could not read the request
             raise self._invalid(request, f"llama.cpp did not take the request: {error}") from error
 
-    async def _timed(self, engine: Engine, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        async with aclosing(engine.chat(body)) as chunks:
+    async def _timed(self, chat: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[dict[str, Any], None]:
+        async with aclosing(chat) as chunks:
             await anext(chunks, None)  # its turn has come; queueing and loading are not the model's silence
             while True:
                 async with asyncio.timeout(self._token_timeout):
@@ -203,7 +201,7 @@ class _Plan:
     """One request in llama.cpp's terms: chat turns, and with an envelope its schema and its reader."""
 
     turns: list[dict[str, str]]
-    response_format: dict[str, Any] | None = None
+    schemas: Sequence[dict[str, Any]] = ()
     parser: EnvelopeParser | None = None
 
 
@@ -222,11 +220,11 @@ def _plan(request: ModelRequest, choice: str) -> _Plan:
             )
     if not tools and not has_calls(request.messages):
         answer = request.response_model
-        shape = json_schema_format(plain_schema(answer.model_json_schema())) if answer else None
-        return _Plan(plain_turns(request.messages), shape)
+        shapes = [written_tight(plain_schema(answer.model_json_schema()))] if answer else []
+        return _Plan(plain_turns(request.messages), shapes)
     envelope = Envelope(tools, must_call=choice != "auto", response_model=request.response_model)
     parser = EnvelopeParser([tool.name for tool in tools])
-    return _Plan(envelope.turns(request.messages), envelope.response_format(), parser)
+    return _Plan(envelope.turns(request.messages), envelope.schemas(), parser)
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

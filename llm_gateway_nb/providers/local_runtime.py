@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,10 @@ class Engine:
     def loaded(self) -> bool:
         return self._server is not None
 
-    async def chat(self, request: Chunk) -> AsyncGenerator[Chunk, None]:
+    async def chat(self, request: Chunk, schemas: Sequence[Chunk] = ()) -> AsyncGenerator[Chunk, None]:
         """The chunks of one streamed chat completion. The first is empty: its turn has come and the model is loaded.
+
+        The first of the JSON `schemas` that llama.cpp can make a grammar of is what the answer is held to.
 
         Closing the generator, or cancelling the task that reads it, stops the model at its next token, and is over
         when the model has stopped.
@@ -78,7 +80,7 @@ class Engine:
             ConfigurationError: the model can't be loaded.
             Exception: what llama.cpp raised.
         """
-        turn = _Turn(request)
+        turn = _Turn(request, schemas)
         self._put(turn.job(self))
         try:
             while True:
@@ -140,13 +142,14 @@ class Engine:
 class _Turn:
     """One request between an event loop and an engine's thread."""
 
-    def __init__(self, request: Chunk) -> None:
+    def __init__(self, request: Chunk, schemas: Sequence[Chunk]) -> None:
         self.loop = asyncio.get_running_loop()
         self.chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()  # never longer than the answer: n_ctx tokens
         self.finished = asyncio.Event()
         self.cancelled = threading.Event()
         self.error: BaseException | None = None
         self.request = request
+        self.schemas = schemas
         self.run: Callable[[], None] = lambda: None
 
     def job(self, engine: Engine) -> Callable[[], None]:
@@ -172,7 +175,7 @@ class _Turn:
                 return True
             return not self._tell(self.chunks.put_nowait, chunk)
 
-        server.handle_chat_completions(self.request, take)
+        server.handle_chat_completions(self.request | _grammar(self.schemas), take)
 
     def _tell(self, call: Callable[..., object], *args: object) -> bool:
         try:
@@ -258,6 +261,18 @@ def _load(options: EngineOptions) -> Any:
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a bound socket without a name can't be connected to
+
+
+def _grammar(schemas: Sequence[Chunk]) -> Chunk:
+    """Not `response_format`: with that llama.cpp parses the answer as well, and one that was cut off is an error."""
+    runtime = _import_runtime()
+    for schema in schemas:
+        try:
+            return {"grammar": runtime.json_schema_to_grammar(schema)}
+        except (ValueError, RuntimeError):
+            if schema is schemas[-1]:
+                raise
+    return {}
 
 
 def check_gguf(path: Path) -> None:

@@ -22,7 +22,7 @@ def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     definitions = {
         f"#/{section}/{name}": value
         for section in ("$defs", "definitions")
-        for name, value in (schema.get(section) or {}).items()
+        for name, value in _mapping(schema.get(section)).items()
     }
     plain = _plain({"type": "object", **schema}, definitions, ())
     return plain if plain.get("type") == "object" or "anyOf" in plain else {"type": "object"}
@@ -94,13 +94,18 @@ def _plain_object(schema: Mapping[str, Any], sub: Any) -> dict[str, Any]:
         if properties == {} and extra is False:
             return {"type": "object", "properties": {}, "additionalProperties": False}
         return {"type": "object"} | ({"additionalProperties": sub(extra)} if isinstance(extra, Mapping) else {})
-    required = [name for name in schema.get("required") or () if name in properties]
+    required = schema.get("required")
+    required = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
     return {
         "type": "object",
         "properties": {name: sub(value) for name, value in properties.items()},
-        "required": required,
+        "required": [name for name in required if name in properties],
         "additionalProperties": sub(extra) if isinstance(extra, Mapping) else False,
     }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -31,7 +31,9 @@ HISTORY = parse_messages(
         {"role": "tool", "tool_call_id": "c1", "content": "3"},
     ]
 )
-ADD = ToolDefinition(name="add", description="Add two numbers", schema_={"type": "object", "properties": {"a": {}}})
+ADD = ToolDefinition(
+    name="add", description="Add two numbers", schema_={"type": "object", "properties": {"a": {}}, "required": ["a"]}
+)
 
 
 def read(text: str, borders: list[int], tools: tuple[str, ...] = ("add",)) -> tuple[str, list[ToolCallPiece]]:
@@ -130,13 +132,13 @@ def test_several_calls_of_one_turn_follow_one_another_each_with_its_result() -> 
 
 
 def test_without_tools_only_the_answer_is_left() -> None:
-    schema = Envelope([]).response_format()["json_schema"]["schema"]
+    schema = Envelope([]).schemas()[0]
     assert list(schema["properties"]) == ["answer"]
     assert not any("Tools:" in turn["content"] for turn in Envelope([]).turns(HISTORY))
 
 
 def test_a_call_that_must_be_made_leaves_no_answer() -> None:
-    schema = Envelope([ADD], must_call=True).response_format()["json_schema"]["schema"]
+    schema = Envelope([ADD], must_call=True).schemas()[0]
     assert list(schema["properties"]) == ["tool", "arguments"]
 
 
@@ -247,11 +249,12 @@ MODELS: list[type[BaseModel]] = [
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_a_plain_schema_holds_no_reference_and_keeps_what_is_required(model: type[BaseModel]) -> None:
-    schema = model.model_json_schema()
-    plain = plain_schema(schema)
+    plain = plain_schema(model.model_json_schema())
     assert "$ref" not in json.dumps(plain)
     assert plain["type"] == "object"
-    assert plain.get("required", []) == schema.get("required", [])
+    assert plain.get("required", []) == [
+        field.alias or name for name, field in model.model_fields.items() if field.is_required()
+    ]
 
 
 json_like = st.recursive(
