@@ -131,10 +131,13 @@ class RunPanel(anywidget.AnyWidget):
                 self._seq += 1
                 self._tell("patch", operations)
 
-    def over(self) -> None:
-        """Nothing will come any more, whether the stream said so or broke off: no button may wait for an answer."""
-        self._over = True
+    def over(self, over: bool = True) -> None:
+        """Nothing will come any more, whether the stream said so or broke off: no button may wait for an answer.
+
+        `over(False)` takes it back, for a conversation that goes on.
+        """
         self.flush()
+        self._over = over
         if self.comm is not None:
             self._seq += 1
             self._tell("patch", [])

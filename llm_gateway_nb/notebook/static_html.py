@@ -40,6 +40,7 @@ _CODE = (
     "white-space:pre-wrap;word-wrap:break-word;font-size:12px;line-height:1.45"
 )
 _PRE = f"{_CODE};background:{_QUIET}"
+_PLAIN = "background:transparent;font-size:12px"
 _DIM = "opacity:0.7"
 _OPEN_LINES = 12
 
@@ -155,12 +156,12 @@ def _tool(node: Node, depth: int) -> str:
     mark, word, colour = _TOOL_MARK.get(str(node.status), ("·", shown(str(node.status or "")), "#888888"))
     name, arguments = _text(node.props.get("name", "tool")), node.props.get("input")
     line, complete = one_line(arguments)
-    inside = "" if complete else _arguments(arguments)
+    inside = "" if complete else _patch(arguments) + _arguments(arguments)
     told = failures(node)
     inside += "".join(_nodes((c for c in node.children if c.kind != "error" or c in told), depth + 1))
     output = whole(node.props.get("output"))
     if node.status in {"error", "denied"}:
-        inside += _bad(f"<strong>{_escape(word)}</strong>", output) if output else ""
+        inside += _bad("", output) if output else ""
     elif output:
         inside += _long(output)
     elif node.text("progress"):
@@ -168,7 +169,7 @@ def _tool(node: Node, depth: int) -> str:
     return (
         f'<details open style="border:1px solid {_LINE};border-radius:6px;margin:8px 0;padding:5px 12px">'
         f'<summary style="cursor:pointer"><span style="color:{colour}">{mark}</span> <strong>{name}</strong>'
-        f"{f' <code>{_escape(line)}</code>' if line else ''}"
+        f"{_code(line) if line else ''}"
         f' <span style="font-size:12px;color:{colour}">{_escape(word)}</span></summary>{inside}</details>'
     )
 
@@ -202,6 +203,12 @@ def _arguments(arguments: Any) -> str:
     return _folded("Arguments", _pre(whole(arguments)))
 
 
+def _patch(arguments: Any) -> str:
+    """What a call would change stands open, where it is told as a diff."""
+    values = arguments.values() if isinstance(arguments, Mapping) else ()
+    return next((_long(value) for value in values if isinstance(value, str) and looks_like_diff(value)), "")
+
+
 def _relay(node: Node) -> str:
     if node.props.get("kind") == "budget":
         asked = _escape(budget_question(node))
@@ -221,7 +228,7 @@ def _repl(node: Node, depth: int) -> str:
     iteration = node.props.get("iteration")
     number = iteration + 1 if isinstance(iteration, int) else "&nbsp;"
     parts = [
-        f'<p style="margin:6px 0 0 0;font-size:12px;{_DIM}"><code>In [{number}]:</code></p>',
+        f'<p style="margin:6px 0 0 0;font-size:12px;{_DIM}"><code style="{_PLAIN}">In [{number}]:</code></p>',
         _pre(str(node.props.get("code", ""))),
     ]
     for stream in ("stdout", "stderr"):
@@ -268,6 +275,10 @@ def _folded(summary: str, inside: str) -> str:
     )
 
 
+def _code(text: str) -> str:
+    return f' <code style="{_PLAIN}">{_escape(text)}</code>'
+
+
 def _pre(text: str) -> str:
     return f'<pre style="{_PRE}">{_lines(_cut(text))}</pre>'
 
@@ -299,7 +310,10 @@ def looks_like_diff(text: str) -> bool:
 
 
 def _prose(text: str) -> str:
-    """Paragraphs, and fenced code as code. Line breaks are tags, since where styles are stripped they would be lost."""
+    """What a model wrote, with as much of Markdown as the panel draws: fenced code, headings, lists, bold and code.
+
+    Line breaks are tags, since where styles are stripped they would be lost. No links, no images.
+    """
     out = []
     for number, block in enumerate(re.split(r"^[ ]{0,3}```[^\n`]*\n?", text, flags=re.M)):
         if number % 2:
@@ -307,9 +321,27 @@ def _prose(text: str) -> str:
             continue
         for paragraph in re.split(r"\n\s*\n", block.strip("\n")):
             if paragraph.strip():
-                lines = "<br>".join(_escape(line) for line in _cut(paragraph).split("\n"))
+                lines = "<br>".join(_prose_line(line) for line in _cut(paragraph).split("\n"))
                 out.append(f'<p style="margin:4px 0;white-space:pre-wrap;word-wrap:break-word">{lines}</p>')
     return "".join(out)
+
+
+def _prose_line(line: str) -> str:
+    heading = re.match(r"#{1,6}\s+(.*)", line)
+    if heading:
+        return f"<strong>{_inline(heading[1])}</strong>"
+    item = re.match(r"(\s*)[-*+]\s+(.*)", line)
+    return f"{item[1]}• {_inline(item[2])}" if item else _inline(line)
+
+
+def _inline(text: str) -> str:
+    parts = re.split(r"(`[^`]+`|\*\*[^*]+\*\*)", text)
+    for index in range(1, len(parts), 2):
+        part = parts[index]
+        parts[index] = (
+            f"<code>{_escape(part[1:-1])}</code>" if part[0] == "`" else f"<strong>{_escape(part[2:-2])}</strong>"
+        )
+    return "".join(part if index % 2 else _escape(part) for index, part in enumerate(parts))
 
 
 def _figures(tree: RunTree) -> str:

@@ -1,4 +1,4 @@
-import { button, fold, h, TextStream } from "./dom.js";
+import { button, fold, h, stickToEnd, TextStream } from "./dom.js";
 import { looksLikeDiff, printed, shown } from "./format.js";
 
 const OPEN_LINES = 12;
@@ -102,20 +102,19 @@ export function argumentBlocks(input) {
 
 /** Output that is still coming: its last part, kept at the end unless somebody scrolls up. */
 export class Progress {
-  constructor() {
+  /** @param {import("./view.js").View} view */
+  constructor(view) {
     this.pre = h("pre", "");
     this.element = h("div", "code progress", this.pre);
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", "live output");
     this.stream = new TextStream(this.pre, 64_000);
+    view.ending.push(stickToEnd(this.element, this.pre));
     this.held = "";
     this.text = "";
-    this.stick = true;
-    this.element.addEventListener("scroll", () => {
-      const { scrollTop, clientHeight, scrollHeight } = this.element;
-      this.stick = scrollTop + clientHeight > scrollHeight - 12;
-    });
+    /** @type {HTMLDetailsElement | null} */
+    this.fold = null;
   }
 
   /** @param {string} text */
@@ -128,14 +127,13 @@ export class Progress {
     this.stream.append(text);
   }
 
-  settle() {
-    if (this.stick && this.element.isConnected) this.element.scrollTop = this.element.scrollHeight;
-  }
-
-  /** Fold it away now that there is a result. */
-  folded() {
-    const details = fold("", "Live output");
-    this.element.replaceWith(details);
-    details.append(this.element);
+  /** There is a result now: fold it away, or leave it out if the result says the same. @param {string} result */
+  superseded(result) {
+    if (!this.fold) {
+      this.fold = fold("", "Live output");
+      this.element.replaceWith(this.fold);
+      this.fold.append(this.element);
+    }
+    this.fold.hidden = result.includes(this.text.trim());
   }
 }

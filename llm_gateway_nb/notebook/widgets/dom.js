@@ -40,6 +40,31 @@ export function whenOpened(details, build) {
   details.addEventListener("toggle", () => details.append(...build()), { once: true });
 }
 
+/**
+ * Keep `box` scrolled to the end of its `content`, as long as the reader is there.
+ * @param {HTMLElement} box @param {HTMLElement} content
+ * @returns {() => void} leaves it alone
+ */
+export function stickToEnd(box, content) {
+  let stick = true;
+  let last = 0;
+  const onScroll = () => {
+    const { scrollTop, clientHeight, scrollHeight } = box;
+    if (scrollTop + clientHeight > scrollHeight - 24) stick = true;
+    else if (scrollTop < last) stick = false; // only a reader goes back; content that grows does not
+    last = scrollTop;
+  };
+  box.addEventListener("scroll", onScroll);
+  const observer = new ResizeObserver(() => {
+    if (stick) box.scrollTop = box.scrollHeight;
+  });
+  observer.observe(content);
+  return () => {
+    observer.disconnect();
+    box.removeEventListener("scroll", onScroll);
+  };
+}
+
 /** Text that only grows, in blocks of some KB, since a browser lays out again the whole block that changes. */
 export class TextStream {
   /** @param {HTMLElement} host @param {number} [limit] characters kept; the oldest blocks go */

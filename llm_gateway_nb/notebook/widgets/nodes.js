@@ -1,11 +1,28 @@
 import { argumentBlocks, block, Progress, python } from "./blocks.js";
 import { fold, h, whenOpened } from "./dom.js";
-import { duration, looksLikeDiff, oneLine, printed, RUN_WORDS, shown, TOOL_WORDS, whole } from "./format.js";
+import { count, duration, looksLikeDiff, oneLine, printed, RUN_WORDS, shown, TOOL_WORDS, whole } from "./format.js";
 import { Prose } from "./prose.js";
 import { Question } from "./relay.js";
 
 /** @typedef {import("./format.js").Props} Props */
 /** @typedef {import("./view.js").View} View */
+
+const GROUP = 24;
+
+/**
+ * In groups, of which a browser lays out only the last and those in sight: a long run costs no more a frame than a short one.
+ * @param {HTMLElement} host @param {HTMLElement | null} group the last one @param {HTMLElement} child
+ * @returns {HTMLElement} the group that it went into
+ */
+export function intoGroup(host, group, child) {
+  if (group !== null && group.childElementCount >= GROUP) {
+    group.classList.add("lgnb-full");
+    group = null;
+  }
+  if (group === null) host.append((group = h("div", "group")));
+  group.append(child);
+  return group;
+}
 
 /** One node on the page. What is below it goes into `body`. */
 export class NodeView {
@@ -16,10 +33,20 @@ export class NodeView {
     this.props = props;
     this.parent = parent;
     this.view = view;
+    /** @type {number} */
     this.depth = parent ? parent.depth + 1 : 0;
+    /** @type {HTMLElement} */
     this.element = h("div", kind);
+    /** @type {HTMLElement} */
     this.body = this.element;
     this.turns = 0;
+    /** @type {HTMLElement | null} */
+    this.group = null;
+  }
+
+  /** Put the element of a child in. @param {HTMLElement} child */
+  hold(child) {
+    this.group = intoGroup(this.body, this.group, child);
   }
 
   /** @param {string} _stream @param {string} _text */
@@ -69,28 +96,31 @@ class ToolView extends NodeView {
     this.took = h("span", "took");
     this.slot = h("div", "slot");
     this.result = h("div", "slot");
+    /** The output. */
+    this.text = "";
     this.body = h("div", "children");
     const name = h("strong", "tool-name", shown(String(this.props.name ?? "tool")));
     const summary = h("summary", "tool-head", this.mark, name, this.line, this.word, this.took);
-    this.element = h("details", "tool", summary, this.slot, this.body, this.result);
-    this.element.open = true;
+    const details = h("details", "tool", summary, this.slot, this.body, this.result);
+    details.open = true;
+    this.element = details;
   }
 
   /** @param {string} stream @param {string} text */
   append(stream, text) {
     if (stream !== "progress" && stream !== "text") return;
     if (!this.progress) {
-      this.progress = new Progress();
+      this.progress = new Progress(this.view);
       this.result.before(this.progress.element);
-      if (this.props.output !== undefined) this.progress.folded();
     }
     this.progress.append(text);
-    this.view.settling.add(this.progress);
+    if (this.text) this.progress.superseded(this.text);
   }
 
   /** @param {Props} props */
   update(props) {
     if ("status" in props) {
+      this.slot.hidden = props.status === "asking"; // the question shows them in full
       const [word, tone] = TOOL_WORDS[props.status] ?? [shown(String(props.status ?? "")), "quiet"];
       this.word.textContent = word;
       this.element.dataset.tone = this.mark.dataset.tone = tone;
@@ -119,15 +149,11 @@ class ToolView extends NodeView {
   output() {
     const { status, output } = this.props;
     if (output === undefined && (status === "running" || status === "asking")) return;
-    const text = whole(output).replace(/^\n+|\n+$/g, "");
-    if (text) this.result.replaceChildren(block(text, status === "error" || status === "denied" ? "bad" : ""));
-    if (this.progress && text) {
-      if (text.includes(this.progress.text.trim())) this.progress.element.remove();
-      else if (!this.progress.element.closest("details.lgnb-fold")) this.progress.folded();
-    }
-    for (const error of this.view.childrenOf(this)) {
-      if (error instanceof ErrorView) error.element.hidden = text !== "" && text.includes(error.text);
-    }
+    const text = (this.text = whole(output).replace(/^\n+|\n+$/g, ""));
+    if (!text) return;
+    this.result.replaceChildren(block(text, status === "error" || status === "denied" ? "bad" : ""));
+    this.progress?.superseded(text);
+    for (const child of this.view.childrenOf(this)) if (child instanceof ErrorView) child.superseded(text);
   }
 }
 
@@ -177,12 +203,11 @@ class ReplView extends NodeView {
   append(stream, text) {
     let progress = this.streams.get(stream);
     if (!progress) {
-      this.streams.set(stream, (progress = new Progress()));
+      this.streams.set(stream, (progress = new Progress(this.view)));
       progress.element.classList.add(`lgnb-${stream === "stderr" ? "stderr" : "stdout"}`);
       this.out.append(progress.element);
     }
     progress.append(text);
-    this.view.settling.add(progress);
   }
 
   /** @param {Props} props */
@@ -227,6 +252,12 @@ class ErrorView extends NodeView {
   append(_stream, text) {
     this.text += printed(text);
     this.pre.append(printed(text));
+    if (this.parent instanceof ToolView && this.parent.text) this.superseded(this.parent.text);
+  }
+
+  /** The output of the call may say the same. @param {string} output */
+  superseded(output) {
+    this.element.hidden = output.includes(this.text);
   }
 }
 
@@ -261,7 +292,7 @@ class RunView extends NodeView {
       this.parent ? "subagent" : "",
       model ? shown(String(model)) : "",
       maxIterations ? `${steps} of ${maxIterations}` : "",
-      inputTokens || outputTokens ? `${(inputTokens ?? 0) + (outputTokens ?? 0)} tokens` : "",
+      inputTokens || outputTokens ? `${count((inputTokens ?? 0) + (outputTokens ?? 0))} tokens` : "",
     ];
     this.facts.textContent = facts.filter(Boolean).join(" · ");
   }

@@ -24,7 +24,7 @@ export default () => {
       const snapshot = (message) => {
         if (message.part === 0) {
           if (message.seq <= store.seq) return; // we have all that
-          store.clear();
+          store.nodes.clear();
           for (const view of store.views) view.rebuild();
           loading = message.seq;
         }

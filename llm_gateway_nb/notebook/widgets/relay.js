@@ -71,7 +71,7 @@ export class Question {
     this.reason.type = "text";
     this.reason.placeholder = "Reason for the model (optional)";
     this.reason.setAttribute("aria-label", "Reason for denying");
-    const form = h("div", "deny", this.reason, button("", "Send", () => this.deny()), button("plain", "Back", () => this.closeDeny()));
+    const form = h("div", "deny", this.reason, button("danger", "Deny", () => this.deny()), button("plain", "Back", () => this.closeDeny()));
     form.hidden = true;
     this.form = form;
 
@@ -142,7 +142,8 @@ function full(params) {
     if (key !== "command") blocks.push(h("div", "label", shown(key)));
     blocks.push(uncut(value, key === "command" ? "command" : ""));
   }
-  if (Object.keys(rest).length) blocks.push(uncut(JSON.stringify(rest, null, 2)));
+  const lines = Object.entries(rest).map(([key, value]) => `${key}: ${JSON.stringify(value, null, 2)}`);
+  if (lines.length) blocks.push(uncut(lines.join("\n")));
   return blocks;
 }
 

@@ -14,10 +14,6 @@ export class Store {
     this.skew = 0;
     /** Relays that were answered on this page. @type {Set<string>} */
     this.answered = new Set();
-    this.clear();
-  }
-
-  clear() {
     /** @type {Map<number, Stored>} */
     this.nodes = new Map();
   }

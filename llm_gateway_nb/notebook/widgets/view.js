@@ -1,9 +1,11 @@
-import { h } from "./dom.js";
+import { h, stickToEnd } from "./dom.js";
 import { Header } from "./header.js";
-import { createNode } from "./nodes.js";
+import { createNode, intoGroup } from "./nodes.js";
 import { shown } from "./format.js";
 
-const SLICE_MS = 8;
+/** A frame has room for so much of ours; what is new has to be laid out in it, too. */
+const SLICE_MS = 6;
+const SLICE_NODES = 40;
 const MAX_DEPTH = 60;
 
 /** One picture of a store. */
@@ -20,7 +22,8 @@ export class View {
       () => this.stop(),
       () => this.goToQuestion(),
     );
-    this.body = h("div", "body");
+    this.content = h("div", "content");
+    this.body = h("div", "body", this.content);
     this.body.tabIndex = 0;
     this.body.setAttribute("role", "log");
     this.body.setAttribute("aria-live", "off");
@@ -35,32 +38,38 @@ export class View {
     this.element.setAttribute("aria-label", title ? `Run: ${title}` : "Run");
     host.append(this.element);
 
-    this.stick = true;
-    this.body.addEventListener("scroll", () => {
-      const { scrollTop, clientHeight, scrollHeight } = this.body;
-      this.stick = scrollTop + clientHeight > scrollHeight - 40;
-    });
-    /** What wants to be scrolled to its end after this slice. @type {Set<{ settle(): void }>} */
-    this.settling = new Set();
+    /** What the view has started, and ends with it. @type {(() => void)[]} */
+    this.ending = [stickToEnd(this.body, this.content)];
     this.frame = 0;
     this.timer = 0;
     this.clock = 0;
     this.gone = false;
-    this.rebuild();
-  }
-
-  rebuild() {
+    this.room = SLICE_NODES;
+    /** When the last slice ended. */
+    this.sliced = performance.now();
     /** @type {Map<number, import("./nodes.js").NodeView>} */
     this.nodes = new Map();
     /** @type {Map<number, import("./nodes.js").NodeView[]>} */
     this.children = new Map();
-    /** @type {import("./nodes.js").NodeView[]} */
+    /** Runs at the top. @type {import("./nodes.js").NodeView[]} */
     this.runs = [];
-    /** @type {Set<any>} */
+    /** Open questions. @type {Set<any>} */
     this.pending = new Set();
-    /** The text that each node's children ended with. @type {Map<number | null, import("./nodes.js").NodeView>} */
+    /** What came last in each node. @type {Map<number | null, import("./nodes.js").NodeView>} */
     this.lastOf = new Map();
-    this.body.replaceChildren();
+    /** Operations that are still to be drawn, from `at` on. @type {import("./store.js").Op[]} */
+    this.queue = [];
+    this.at = 0;
+    /** @type {HTMLElement | null} */
+    this.group = null;
+    this.rebuild();
+  }
+
+  rebuild() {
+    for (const known of [this.nodes, this.children, this.pending, this.lastOf]) known.clear();
+    this.runs = [];
+    this.group = null;
+    this.content.replaceChildren();
     this.queue = this.store.operations();
     this.at = 0;
     this.schedule();
@@ -91,19 +100,21 @@ export class View {
   }
 
   slice() {
-    const until = performance.now() + SLICE_MS;
-    while (this.at < this.queue.length) {
-      this.apply(this.queue[this.at++]);
-      if (this.at % 16 === 0 && performance.now() > until) break;
+    const start = performance.now();
+    const until = start + SLICE_MS;
+    // After a late frame fewer nodes, after a punctual one more: the page is slower than ours, or busy with others.
+    this.room = start - this.sliced > 34 ? Math.max(6, this.room / 2) : Math.min(SLICE_NODES, this.room * 1.25);
+    for (let room = this.room; this.at < this.queue.length && room > 0 && performance.now() < until; this.at++) {
+      const op = this.queue[this.at];
+      this.apply(op);
+      if (op[0] === "n") room--;
     }
     if (this.at === this.queue.length) {
       this.queue = [];
       this.at = 0;
     } else this.schedule();
-    for (const part of this.settling) part.settle();
-    this.settling.clear();
     this.showHeader();
-    if (this.stick) this.body.scrollTop = this.body.scrollHeight;
+    this.sliced = performance.now();
   }
 
   /** @param {import("./store.js").Op} op */
@@ -127,9 +138,9 @@ export class View {
     this.nodes.set(key, node);
     this.nested(node);
     if (kind === "relay" && node.props.status === "pending") this.announce(/** @type {any} */ (node).question.words);
-    let host = parent ? parent.body : this.body;
-    if (node.depth > MAX_DEPTH && parent) host = /** @type {HTMLElement} */ (parent.element.parentElement ?? host);
-    host.append(node.element);
+    if (parent && node.depth > MAX_DEPTH) parent.element.after(node.element);
+    else if (parent) parent.hold(node.element);
+    else this.group = intoGroup(this.content, this.group, node.element);
   }
 
   /** @param {import("./nodes.js").NodeView} node */
@@ -237,6 +248,7 @@ export class View {
     cancelAnimationFrame(this.frame);
     window.clearTimeout(this.timer);
     this.stopClock();
+    for (const end of this.ending) end();
     this.element.remove();
   }
 }

@@ -1,0 +1,578 @@
+"""The panel's page side: the real module in a real Chromium, on a plain page, with a model that anybody can play."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.jupyter import browser as launched_browser
+
+from llm_gateway_nb.graph.fold import fold_answer, fold_event
+from llm_gateway_nb.graph.tree import RunTree
+from llm_gateway_nb.notebook.panel import RunPanel
+from llm_gateway_nb.types import (
+    BudgetRelayEvent,
+    ErrorEvent,
+    HarnessEndEvent,
+    HarnessStartEvent,
+    ReasoningEvent,
+    RelayEvent,
+    RelayResponse,
+    ReplInputEvent,
+    ReplOutputEvent,
+    ReplProgressEvent,
+    TextEvent,
+    ToolCallEvent,
+    ToolProgressEvent,
+    ToolResultEvent,
+    UnknownEvent,
+    UsageEvent,
+    UserEvent,
+)
+
+pytestmark = pytest.mark.browser
+
+SETUP = """async ([source, title]) => {
+  window.sent = []; window.long = []; window.alerts = 0; window.alert = () => window.alerts++;
+  new PerformanceObserver((list) => list.getEntries().forEach((e) => long.push(e.duration))).observe({ type: "longtask" });
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const widget = (await import(url)).default();
+  const handlers = {};
+  const model = {
+    get: (name) => ({ title })[name],
+    on: (name, f) => (handlers[name] ??= []).push(f),
+    off: (name, f) => (handlers[name] = (handlers[name] ?? []).filter((g) => g !== f)),
+    send: (message) => sent.push(message),
+  };
+  window.handlers = handlers;
+  window.emit = (name, message) => (handlers[name] ?? []).forEach((f) => f(message));
+  window.stopModel = widget.initialize({ model });
+  window.show = (id) => {
+    const el = document.createElement("div");
+    el.id = id;
+    document.body.append(el);
+    return widget.render({ model, el });
+  };
+  window.removeFirst = show("first");
+}"""
+
+
+class Stage:
+    """One run, its panel, and a page that shows it."""
+
+    def __init__(self, page: Page, title: str = "A run") -> None:
+        self.page = page
+        self.tree = RunTree()
+        self.panel = RunPanel(self.tree, title=title)
+        self.messages: list[dict[str, Any]] = []
+        self.panel.send = self.messages.append
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.set_content("<!doctype html><meta charset=utf-8><body></body>")
+        page.add_style_tag(content=RunPanel._css)
+        page.evaluate(SETUP, [str(self.panel._esm), title])
+
+    def fold(self, *events: Any) -> None:
+        for event in events:
+            fold_event(self.tree, event)
+        self.show()
+
+    def show(self) -> None:
+        self.panel.flush()
+        messages, self.messages[:] = list(self.messages), []
+        for message in messages:
+            self.emit(message)
+
+    def emit(self, message: dict[str, Any]) -> None:
+        self.page.evaluate("(message) => emit('msg:custom', message)", message)
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """What the page has said, but for asking whether it has all."""
+        return [m for m in self.page.evaluate("sent") if m["k"] != "ready"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with launched_browser() as launched:
+        yield launched
+
+
+@pytest.fixture
+def stage(chromium: Browser) -> Iterator[Stage]:
+    page = chromium.new_page(viewport={"width": 900, "height": 900})
+    stage = Stage(page)
+    yield stage
+    page.close()
+    assert stage.errors == []
+
+
+START = HarnessStartEvent(run_id="r", model="scripted", max_iterations=4)
+ASK = RelayEvent(
+    run_id="r",
+    id="q1",
+    tool_call_id="c1",
+    tool="bash",
+    params={"command": "wc -l notes.txt"},
+    rule={"tool": "bash", "params": {"command": "wc *"}},
+    why="no rule allows it",
+)
+
+
+def text(content: str, event_id: str = "t", run_id: str = "r") -> TextEvent:
+    return TextEvent(run_id=run_id, id=event_id, content=content)
+
+
+# -- what is shown -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_told_from_start_to_end(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(
+        UserEvent(run_id="u", content="How many lines?"),
+        START,
+        ReasoningEvent(run_id="p1", parent_id="r", id="th", content="Count them."),
+    )
+    expect(page.get_by_text("Thinking…")).to_be_visible()
+    expect(page.locator(".lgnb-status")).to_have_text("running")
+    stage.fold(
+        TextEvent(run_id="p1", parent_id="r", id="t1", content="I will "),
+        TextEvent(run_id="p1", parent_id="r", id="t1", content="**count** them."),
+        UsageEvent(run_id="p1", parent_id="r", input_tokens=1200, output_tokens=34),
+        ToolCallEvent(run_id="r", id="c1", name="bash", input={"command": "wc -l notes.txt"}),
+        ToolProgressEvent(
+            run_id="r", tool_call_id="c1", name="bash", content={"stream": "stdout", "text": "working\n"}
+        ),
+    )
+    expect(page.get_by_text("Thought", exact=True)).to_be_visible()
+    expect(page.locator(".lgnb-text")).to_have_text("I will count them.")
+    expect(page.get_by_text("1.2k in · 34 out")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="iterations")).to_have_attribute("aria-valuenow", "1")
+    expect(page.get_by_text("working")).to_be_visible()
+    stage.fold(
+        ToolResultEvent(run_id="r", id="c1", name="bash", output="3 notes.txt", status="ok"),
+        TextEvent(run_id="p2", parent_id="r", id="t2", content="It has 3."),
+        HarnessEndEvent(run_id="r", reason="final", iterations=2),
+    )
+    expect(page.get_by_text("3 notes.txt")).to_be_visible()
+    expect(page.locator(".lgnb-status")).to_have_text("done")
+    expect(page.get_by_text("2 of 4", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("max_iterations", "stopped at its limit"),
+        ("cancelled", "cancelled"),
+        ("error", "failed"),
+        ("budget", "stopped at its budget"),
+    ],
+)
+def test_every_end_has_its_word(stage: Stage, reason: Any, word: str) -> None:
+    stage.fold(START, HarnessEndEvent(run_id="r", reason=reason))
+    expect(stage.page.locator(".lgnb-status")).to_have_text(word)
+
+
+def test_a_run_inside_a_call_is_shown_inside_its_card(stage: Stage) -> None:
+    stage.fold(
+        START,
+        ToolCallEvent(run_id="r", id="c1", name="agent", input={"task": "look"}),
+        HarnessStartEvent(run_id="s", parent_id="c1", model="small"),
+        text("found it", "st", "s"),
+        HarnessEndEvent(run_id="s", reason="error"),
+    )
+    card = stage.page.locator(".lgnb-tool", has_text="agent")
+    expect(card.get_by_text("found it")).to_be_visible()
+    expect(card.locator(".lgnb-run-head")).to_contain_text("failed")
+    expect(card.locator(".lgnb-run-head")).to_contain_text("subagent · small")
+
+
+def test_an_error_is_told_once(stage: Stage) -> None:
+    stage.fold(
+        START,
+        ToolCallEvent(run_id="r", id="c1", name="read", input={"path": "x"}),
+        ErrorEvent(run_id="r", tool_call_id="c1", error=FileNotFoundError("no x")),
+    )
+    expect(stage.page.get_by_text("no x")).to_be_visible()
+    stage.fold(ToolResultEvent(run_id="r", id="c1", name="read", output="FileNotFoundError: no x", status="error"))
+    expect(stage.page.get_by_text("no x").filter(visible=True)).to_have_count(1)
+    expect(stage.page.locator(".lgnb-tool-head")).to_contain_text("failed")
+
+
+def test_a_repl_turn_is_a_cell(stage: Stage) -> None:
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    stage.fold(
+        START,
+        ReplInputEvent(run_id="r", id="i", code="print(1)  # one", iteration=1),
+        ReplProgressEvent(run_id="r", id="o", repl_id="i", chunk="\x1b[31m1\x1b[0m\n", stream="stdout"),
+        ReplOutputEvent(
+            run_id="r", id="i", stdout="1\n", done=True, error="ValueError: x", mime=[{"data": {"image/png": pixel}}]
+        ),
+    )
+    page = stage.page
+    expect(page.get_by_text("In [2]:")).to_be_visible()
+    expect(page.locator(".lgnb-comment")).to_have_text("# one")
+    expect(page.locator(".lgnb-stdout pre")).to_have_text("1")
+    expect(page.get_by_text("ValueError: x")).to_be_visible()
+    expect(page.get_by_alt_text("plot")).to_be_visible()
+
+
+def test_a_long_output_shows_its_beginning_and_then_all(stage: Stage) -> None:
+    lines = "\n".join(f"line {number}" for number in range(3_000))
+    stage.fold(START, ToolResultEvent(run_id="r", id="c", name="bash", output=lines, status="ok"))
+    page = stage.page
+    expect(page.get_by_text("line 2999")).to_have_count(0)
+    page.get_by_role("button", name="Show all 3000 lines").click()
+    shown = page.locator(".lgnb-code pre").first
+    expect(shown).to_contain_text("line 2999")
+    assert shown.inner_text().split() == lines.split()
+
+
+def test_prose_keeps_every_character_however_it_is_cut(stage: Stage) -> None:
+    whole = "# Title\n\nSome `code` and\r\n- one\n- two\n```python\nx = 1\n```\n" + "long " * 2_000 + "\nend"
+    stage.fold(START)
+    for start in range(0, len(whole), 7):
+        fold_event(stage.tree, text(whole[start : start + 7]))
+        stage.panel.flush()
+    stage.show()
+    page = stage.page
+    expect(page.locator(".lgnb-text")).to_contain_text("end")
+    expect(page.locator(".lgnb-heading")).to_have_text("Title")
+    expect(page.locator(".lgnb-item")).to_have_count(2)
+    expect(page.locator(".lgnb-text pre")).to_have_text("x = 1")
+    assert page.locator(".lgnb-text").inner_text().count("long") == 2_000
+
+
+def test_the_body_follows_only_a_reader_who_is_at_its_end(stage: Stage) -> None:
+    stage.fold(START, text("line\n" * 200))
+    body = stage.page.locator(".lgnb-body")
+    at_end = "e => Math.abs(e.scrollTop + e.clientHeight - e.scrollHeight) < 2"
+    stage.page.wait_for_function(
+        f"({at_end})(document.querySelector('.lgnb-body')) && document.querySelector('.lgnb-body').scrollTop > 100"
+    )
+    body.evaluate("e => new Promise(done => { e.addEventListener('scroll', done, {once: true}); e.scrollTop = 50 })")
+    stage.fold(text("more\n" * 50 + "the end"))
+    expect(body).to_contain_text("the end")
+    assert body.evaluate("e => e.scrollTop") == 50
+    body.evaluate(
+        "e => new Promise(done => { e.addEventListener('scroll', done, {once: true}); e.scrollTop = e.scrollHeight })"
+    )
+    stage.fold(text("\nand on\n" * 20 + "really"))
+    expect(body).to_contain_text("really")
+    stage.page.wait_for_function(f"({at_end})(document.querySelector('.lgnb-body'))")
+
+
+# -- questions ---------------------------------------------------------------------------------------------------------
+
+
+def test_approve_sends_one_answer_and_the_answer_takes_the_place_of_the_buttons(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START, ASK)
+    expect(page.locator(".lgnb-status")).to_have_text("waiting for you")
+    expect(page.get_by_text("bash wants to run", exact=True)).to_be_visible()
+    expect(page.locator(".lgnb-relay pre")).to_have_text("wc -l notes.txt")
+    expect(page.get_by_text("no rule allows it")).to_be_visible()
+    page.get_by_role("button", name="Approve").dblclick()
+    expect(page.get_by_role("button", name="Approve")).to_be_disabled()
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": True}]
+    fold_answer(stage.tree, "q1", RelayResponse(approved=True), by="person")
+    stage.show()
+    expect(page.get_by_text("Approved by you")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    expect(page.locator(".lgnb-status")).to_have_text("running")
+
+
+def test_always_shows_the_rule_that_it_grants(stage: Stage) -> None:
+    stage.fold(START, ASK)
+    stage.page.get_by_role("button", name='Always allow bash(command="wc *")').click()
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": True, "always": True}]
+
+
+def test_without_a_rule_there_is_no_always(stage: Stage) -> None:
+    stage.fold(START, ASK.model_copy(update={"rule": None}))
+    expect(stage.page.get_by_role("button", name="Approve")).to_be_visible()
+    expect(stage.page.get_by_role("button", name="Always")).to_have_count(0)
+
+
+def test_deny_takes_a_reason(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START, ASK)
+    page.get_by_role("button", name="Deny").click()
+    reason = page.get_by_label("Reason for denying")
+    expect(reason).to_be_focused()
+    reason.fill("a day too late")
+    reason.press("Enter")
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": False, "reason": "a day too late"}]
+    fold_answer(stage.tree, "q1", RelayResponse(approved=False, reason="a day too late"), by="person")
+    stage.show()
+    expect(page.get_by_text("Denied by you: a day too late")).to_be_visible()
+
+
+def test_keys_act_only_while_the_question_has_the_focus_and_never_reach_the_notebook(stage: Stage) -> None:
+    page = stage.page
+    page.evaluate("window.keys = []; document.addEventListener('keydown', (e) => keys.push(e.key))")
+    stage.fold(START, ASK)
+    question = page.get_by_role("group", name=re.compile("Question"))
+    expect(question).to_be_visible()
+    assert page.evaluate("document.activeElement === document.body"), "a question never takes the focus"
+    page.keyboard.press("a")
+    question.get_by_role("button", name="Approve").focus()
+    page.keyboard.press("a")
+    assert stage.sent == []
+    question.focus()
+    page.keyboard.press("d")
+    expect(page.get_by_label("Reason for denying")).to_be_focused()
+    page.keyboard.type("add")
+    page.keyboard.press("Escape")
+    expect(question).to_be_focused()
+    page.keyboard.press("a")
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": True}]
+    assert page.evaluate("keys") == ["a"]
+    assert page.locator(".lgnb").get_attribute("data-lm-suppress-shortcuts") == "true"
+
+
+def test_a_question_is_announced_and_can_be_found(stage: Stage) -> None:
+    stage.fold(START, text("line\n" * 300), ASK, text("line\n" * 300, "t2"))
+    page = stage.page
+    expect(page.get_by_role("status")).to_have_text("Waiting for you: bash wants to run")
+    page.get_by_role("button", name="Question").click()
+    expect(page.get_by_role("group", name=re.compile("Question"))).to_be_focused()
+
+
+def test_arguments_are_shown_in_full_and_nothing_in_them_hides(stage: Stage) -> None:
+    command = "echo a" + "\n# filler" * 500 + "\necho \u202e\u200bend\x07"
+    stage.fold(START, ASK.model_copy(update={"params": {"command": command, "timeout": 2**40}}))
+    question = stage.page.locator(".lgnb-relay")
+    shown = question.locator("pre").first.evaluate("e => e.textContent")
+    assert shown == command.replace("\u202e", "⟨U+202E⟩").replace("\u200b", "⟨U+200B⟩").replace("\x07", "␇")
+    expect(question.locator("pre").last).to_have_text(f"timeout: {2**40}")
+
+
+def test_withdrawn_denied_by_policy_and_budget_questions(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(
+        START,
+        ASK,
+        ASK.model_copy(update={"id": "q2", "tool_call_id": "c2"}),
+        BudgetRelayEvent(run_id="r", id="b", unit="tokens", limit=10_000, used=10_432),
+    )
+    expect(
+        page.get_by_text("The budget of 10,000 tokens is reached (10,432). Go on?", exact=True)
+        .filter(visible=True)
+        .first
+    ).to_be_visible()
+    page.get_by_role("button", name="Go on").click()
+    assert stage.sent == [{"k": "relay", "id": "b", "approved": True}]
+    fold_answer(stage.tree, "q2", RelayResponse(approved=False, reason="not here"), by="policy")
+    stage.fold(HarnessEndEvent(run_id="r", reason="cancelled"))
+    expect(page.get_by_text("Denied by policy: not here")).to_be_visible()
+    expect(page.get_by_text("Withdrawn")).to_have_count(2)
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_stop_is_sent_once_and_says_so(stage: Stage) -> None:
+    stage.fold(START)
+    stage.page.get_by_role("button", name="Stop").click()
+    expect(stage.page.get_by_role("button", name="stopping…")).to_be_disabled()
+    assert stage.sent == [{"k": "stop"}]
+
+
+# -- the life of a page ------------------------------------------------------------------------------------------------
+
+
+def test_a_second_view_shows_the_same_and_an_answer_counts_for_both(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START, text("hello"), ASK)
+    page.evaluate("() => { window.removeSecond = show('second') }")
+    expect(page.locator("#second").get_by_text("hello")).to_be_visible()
+    page.locator("#second").get_by_role("button", name="Approve").click()
+    expect(page.locator("#first").get_by_role("button", name="Approve")).to_be_disabled()
+    page.evaluate("() => removeSecond()")
+    stage.fold(text(" again"))
+    expect(page.locator("#first")).to_contain_text("hello again")
+    expect(page.locator("#second")).to_have_text("")
+
+
+def test_a_dead_kernel_disables_every_button_until_it_speaks_again(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START, ASK)
+    expect(page.get_by_role("button", name="Approve")).to_be_enabled()
+    page.evaluate("emit('comm_live_update')")
+    expect(page.locator(".lgnb-status")).to_have_text("kernel gone")
+    expect(page.get_by_role("button", name="Approve")).to_be_disabled()
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    stage.fold(text("back"))
+    expect(page.get_by_role("button", name="Approve")).to_be_enabled()
+
+
+def test_a_stream_that_breaks_off_leaves_no_button_behind(stage: Stage) -> None:
+    stage.fold(START, ASK)
+    expect(stage.page.get_by_role("button", name="Approve")).to_be_enabled()
+    stage.panel.over()
+    stage.show()
+    expect(stage.page.locator(".lgnb-status")).to_have_text("broken off")
+    expect(stage.page.get_by_role("button", name="Approve")).to_be_disabled()
+    expect(stage.page.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+def test_a_lost_message_is_asked_for_and_the_snapshot_heals(stage: Stage) -> None:
+    page = stage.page
+    assert page.evaluate("sent.length") == 1  # ready
+    stage.fold(START)
+    fold_event(stage.tree, text("lost "))
+    stage.panel.flush()
+    stage.messages.clear()
+    page.evaluate("() => { const now = Date.now; Date.now = () => now() + 2000 }")
+    stage.fold(text("kept"))
+    assert page.evaluate("sent.length") == 2
+    stage.panel._on_custom(None, {"k": "ready"}, [])
+    stage.show()
+    expect(page.locator(".lgnb-text")).to_have_text("lost kept")
+    stage.fold(text(", on"))
+    expect(page.locator(".lgnb-text")).to_have_text("lost kept, on")
+
+
+def test_a_page_that_has_all_ignores_another_pages_snapshot(stage: Stage) -> None:
+    stage.fold(START, ToolResultEvent(run_id="r", id="c", name="bash", output="secret", status="ok"))
+    page = stage.page
+    page.locator(".lgnb-tool-head").click()
+    expect(page.get_by_text("secret")).to_be_hidden()
+    stage.panel._on_custom(None, {"k": "ready"}, [])
+    stage.fold(text("after"))
+    expect(page.get_by_text("after")).to_be_visible()
+    expect(page.get_by_text("secret")).to_be_hidden()
+
+
+def test_nothing_is_left_running_when_a_view_and_its_model_go(stage: Stage) -> None:
+    page = stage.page
+    page.evaluate(
+        """() => { window.ticking = new Set(); const set = setInterval, clear = clearInterval;
+        window.setInterval = (...a) => { const id = set(...a); ticking.add(id); return id };
+        window.clearInterval = (id) => { ticking.delete(id); clear(id) } }"""
+    )
+    stage.fold(START, text("x"))
+    expect(page.locator(".lgnb-text")).to_have_text("x")
+    assert page.evaluate("ticking.size") == 1
+    page.evaluate("() => { removeFirst(); stopModel() }")
+    assert page.evaluate("ticking.size") == 0
+    assert page.evaluate("Object.values(handlers).flat().length") == 0
+    expect(page.locator(".lgnb")).to_have_count(0)
+
+
+# -- what must never happen --------------------------------------------------------------------------------------------
+
+ATTACKS = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "<svg onload=alert(1)>",
+    "<iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
+    "<details open ontoggle=alert(1)>",
+    "[x](javascript:alert(1)) ![x](http://leak.invalid/a.png)",
+    "`<img src=x onerror=alert(1)>` **<img src=x onerror=alert(1)>**",
+    "# <img src=x onerror=alert(1)>",
+    "```html\n<script>alert(1)</script>\n```\n",
+    "@@ <img src=x onerror=alert(1)> @@\n+<script>alert(1)</script>",
+]
+
+
+def test_no_markup_of_a_model_becomes_an_element(stage: Stage) -> None:
+    page = stage.page
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    stage.fold(HarnessStartEvent(run_id="r", model=ATTACKS[0]))
+    for number, attack in enumerate(ATTACKS):
+        stage.fold(
+            UserEvent(run_id=f"u{number}", content=attack),
+            ReasoningEvent(run_id="r", id=f"th{number}", content=attack),
+            text(attack, f"t{number}"),
+            ToolCallEvent(
+                run_id="r", id=f"c{number}", name=attack, input={attack: attack, "command": attack, "n": [attack]}
+            ),
+            ToolProgressEvent(run_id="r", tool_call_id=f"c{number}", name=attack, content={"text": attack}),
+            ErrorEvent(run_id="r", tool_call_id=f"c{number}", error=ValueError(attack)),
+            ToolResultEvent(run_id="r", id=f"c{number}", name=attack, output={"a": attack}, status="error"),
+            RelayEvent(
+                run_id="r",
+                id=f"q{number}",
+                tool_call_id=f"d{number}",
+                tool=attack,
+                params={attack: attack, "command": attack, "text": f"{attack}\n"},
+                rule={"tool": attack, "params": {attack: attack}},
+                why=attack,
+            ),
+            ReplInputEvent(run_id="r", id=f"i{number}", code=attack),
+            ReplOutputEvent(
+                run_id="r",
+                id=f"i{number}",
+                stdout=attack,
+                error=attack,
+                done=True,
+                mime=[{"data": {"text/html": attack, "text/plain": attack, "image/png": f'"{attack}'}}],
+            ),
+            UnknownEvent(run_id="r", type=f"odd{attack}", more=attack),
+        )
+        fold_answer(
+            stage.tree, f"q{number}", RelayResponse(approved=number % 2 == 0, always=True, reason=attack), by=attack
+        )
+    stage.show()
+    expect(page.locator(".lgnb-relay-done")).to_have_count(len(ATTACKS))
+    page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = !d.open))")
+    page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+    page.evaluate("document.querySelectorAll('.lgnb-more').forEach((b) => b.click())")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    bad = "img, script, svg, iframe, a, form, object, embed, [onerror], [onload], [ontoggle]"
+    assert page.locator(".lgnb").locator(bad).count() == 0
+    assert page.evaluate("alerts") == 0
+    assert requests == []
+
+
+def test_fifty_thousand_deltas_leave_the_page_awake(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START)
+    page.wait_for_function("document.querySelector('.lgnb-status').textContent === 'running'")
+    page.evaluate("() => { long.length = 0 }")
+    messages: list[dict[str, Any]] = []
+    began = time.process_time()
+    for number in range(50_000):
+        if number % 100 == 99:
+            fold_event(
+                stage.tree, ToolCallEvent(run_id="r", id=f"c{number}", name="bash", input={"command": f"echo {number}"})
+            )
+            fold_event(
+                stage.tree, ToolResultEvent(run_id="r", id=f"c{number}", name="bash", output=str(number), status="ok")
+            )
+        fold_event(stage.tree, text("word " if number % 12 else "line\n", f"t{number // 100}"))
+        if number % 80 == 0:
+            stage.panel.flush()
+    stage.panel.flush()
+    print("kernel_us_per_event", 1e6 * (time.process_time() - began) / 50_000)
+    messages, stage.messages[:] = list(stage.messages), []
+    print("messages", len(messages))
+    page.evaluate(
+        "async (all) => { for (const m of all) { emit('msg:custom', m); await new Promise((f) => setTimeout(f, 8)); } }",
+        messages,
+    )
+    page.wait_for_function(
+        "document.querySelectorAll('.lgnb-tool').length === 500 && document.querySelectorAll('.lgnb-text').length === 500"
+    )
+    print("long_tasks_ms", page.evaluate("long"))
+    assert sum(page.evaluate("long.filter((ms) => ms > 50)")) < 400  # a busy machine may add some of its own
+
+
+def test_ten_thousand_nodes_at_once_are_drawn_in_slices(stage: Stage) -> None:
+    page = stage.page
+    page.evaluate("() => { long.length = 0 }")
+    for number in range(5_000):
+        fold_event(stage.tree, text(f"text {number}", f"t{number}"))
+        fold_event(
+            stage.tree, ToolResultEvent(run_id="r", id=f"c{number}", name="bash", output=str(number), status="ok")
+        )
+    stage.show()
+    page.wait_for_function("document.querySelectorAll('.lgnb-tool').length === 5000", timeout=60_000)
+    print("long_tasks_ms", page.evaluate("long"))
+    assert max(page.evaluate("long"), default=0) < 400
