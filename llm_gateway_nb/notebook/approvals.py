@@ -7,14 +7,13 @@ of one. Where `"ask"` finds nobody who could answer, the answer is no, and it sa
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import json
-import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.notebook.kernel import ask_line
 from llm_gateway_nb.types import PermissionResponse, RelayEvent, RelayResponse
 
 __all__ = ["Answer", "Approvals", "Attendance", "check_approvals", "decide"]
@@ -32,9 +31,12 @@ class Attendance:
     """Who could answer a run, as far as is known.
 
     Attributes:
+        pages: how many times a page has said, in this process, that it shows a panel of a run; a reload counts again.
         stdin: the front end of the cell takes input: false under nbclient, nbval and papermill.
         ready: set when a page has said that it shows the panel; None where there is no panel.
     """
+
+    pages: ClassVar[int] = 0
 
     def __init__(self, *, stdin: bool, ready: asyncio.Event | None) -> None:
         self.stdin = stdin
@@ -105,28 +107,6 @@ def _nobody(relay: RelayEvent) -> str:
 
 
 async def _ask_on_console(relay: RelayEvent) -> RelayResponse:
-    """Ask by `input()`, in a thread of its own so that the loop goes on turning.
-
-    A daemon thread and not the loop's pool: a question that is withdrawn leaves it waiting for a line, and the process
-    should end all the same.
-    """
-    loop = asyncio.get_running_loop()
-    line: asyncio.Future[str] = loop.create_future()
     question = f"{relay.tool} wants to run: {json.dumps(relay.params, ensure_ascii=False)}\nApprove? [y/N] "
-    context = contextvars.copy_context()  # a kernel finds by it whom to ask
-
-    def settle(given: str) -> None:
-        if not line.done():
-            line.set_result(given)
-
-    def ask() -> None:
-        try:
-            given = context.run(input, question)
-        except (EOFError, KeyboardInterrupt, RuntimeError, OSError):
-            given = ""
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, given)
-
-    threading.Thread(target=ask, name="llm_gateway_nb console question", daemon=True).start()
-    answer = (await line).strip().lower()
+    answer = (await ask_line(question)).strip().lower()
     return RelayResponse(approved=answer in {"y", "yes"}, reason=None if answer else "No answer.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -39,6 +39,9 @@ from llm_gateway_nb.types import (
 )
 
 __all__ = ["Run"]
+
+_alive: set[asyncio.Task[None]] = set()
+"""A loop holds its tasks weakly; a run that nobody has kept a name for goes on all the same."""
 
 
 class Run:
@@ -79,7 +82,10 @@ class Run:
         self._shown_in = _cell_number() if show else None
         self._outputs = CellOutputs(self.tree, self._panel, title, awaited=awaited) if show else None
         self._awaited = awaited
+        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._drive(source), name="llm_gateway_nb run")
+        _alive.add(self._task)
+        self._task.add_done_callback(_alive.discard)
 
     # -- what a person asks of it ------------------------------------------------------------------------------------
 
@@ -102,7 +108,7 @@ class Run:
     def respond(
         self, relay_id: str, response: PermissionResponse | dict[str, Any] | bool, *, by: str = "person"
     ) -> bool:
-        """Answer a question. True if this answer counted; False if it is unknown, answered or withdrawn."""
+        """Answer a question, from any thread. True if this answer counted; False if it is unknown, answered or withdrawn."""
         relay = self._open_relays.pop(relay_id, None)
         if relay is None:
             return False
@@ -113,13 +119,28 @@ class Run:
         )
         taken = relay.respond(whole)
         if taken:
-            fold_answer(self.tree, relay_id, whole, by=by)
-            self._changed()
+            self._in_loop(self._note_answer, relay_id, whole, by)
         return taken
 
+    def _note_answer(self, relay_id: str, response: RelayResponse, by: str) -> None:
+        fold_answer(self.tree, relay_id, response, by=by)
+        self._changed()
+
     def cancel(self) -> None:
-        """Stop it: tools, subprocesses and the model's connection are gone when `await run` returns. Harmless when over."""
-        self._task.cancel()
+        """Stop it, from any thread: tools, subprocesses and the model's connection are gone when `await run` returns.
+        Harmless when it is over."""
+        self._in_loop(self._task.cancel)
+
+    def _in_loop(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        """Call this where the run lives: now, if that is here."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            callback(*arguments)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         # Shielded: a cell that waits may be cancelled without the run being so.

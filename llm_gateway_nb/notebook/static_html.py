@@ -22,7 +22,9 @@ from llm_gateway_nb.notebook.transcript import (
     budget_question,
     failures,
     jsonable,
+    outcome,
     printed,
+    printed_beside,
     rich_texts,
     rule_text,
     run_status,
@@ -159,10 +161,11 @@ def _tool(node: Node, depth: int) -> str:
     inside = "" if complete else _patch(arguments) + _arguments(arguments)
     told = failures(node)
     inside += "".join(_nodes((c for c in node.children if c.kind != "error" or c in told), depth + 1))
-    output = whole(node.props.get("output"))
+    output = outcome(node)
     if node.status in {"error", "denied"}:
         inside += _bad("", output) if output else ""
     elif output:
+        inside += _folded("Live output", _long(beside)) if (beside := printed_beside(node)) else ""
         inside += _long(output)
     elif node.text("progress"):
         inside += _long(printed(node.text("progress")))

@@ -15,7 +15,19 @@ from pydantic import BaseModel
 
 from llm_gateway_nb.graph.tree import Node, RunTree
 
-__all__ = ["answer", "call", "clean", "jsonable", "printed", "run_status", "shown", "transcript", "whole"]
+__all__ = [
+    "answer",
+    "call",
+    "clean",
+    "jsonable",
+    "outcome",
+    "printed",
+    "printed_beside",
+    "run_status",
+    "shown",
+    "transcript",
+    "whole",
+]
 
 MAX_DEPTH = 60
 """Nested deeper than this nothing is drawn; a browser would give up as well."""
@@ -181,6 +193,22 @@ def failures(node: Node) -> list[Node]:
     ]
 
 
+def outcome(node: Node) -> str:
+    """The output of a call; of a denied one only what its question does not tell already."""
+    output = whole(node.props.get("output"))
+    if node.status != "denied":
+        return output
+    reasons = [str(child.props.get("reason")) for child in node.children if child.kind == "relay"]
+    text = re.sub(r"^denied\b[:.]?\s*", "", output, flags=re.I)
+    return "" if any(text == shown(reason) for reason in reasons) else text
+
+
+def printed_beside(node: Node) -> str:
+    """What a call reported while it ran, unless its output says it again."""
+    progress = printed(node.text("progress")).strip("\n")
+    return "" if progress.strip() in whole(node.props.get("output")) else progress
+
+
 # -- the lines -----------------------------------------------------------------------------------------------------------
 
 
@@ -238,8 +266,11 @@ def _tool(node: Node, depth: int) -> Iterator[str]:
     for child in node.children:
         if child.kind != "error" or child in told:
             yield from _lines(child, depth + 1)
-    status, output = node.status, whole(node.props.get("output"))
-    mark = {"ok": "→ ", "running": "… still running", "asking": "… waiting", None: "→ "}.get(status, f"✗ {status}: ")
+    if beside := printed_beside(node):
+        yield from (f"{pad}  | {line}" for line in _cut(beside).split("\n"))
+    status, output = node.status, outcome(node)
+    failed = f"✗ {status}: " if output else f"✗ {status}"
+    mark = {"ok": "→ ", "running": "… still running", "asking": "… waiting", None: "→ "}.get(status, failed)
     if status in {"running", "asking"}:
         yield f"{pad}  {mark}"
     elif output or status != "ok":

@@ -125,6 +125,19 @@ async def test_start_returns_at_once_and_is_answered_by_hand() -> None:
     assert live.respond("unknown", True) is False
 
 
+async def test_answers_and_cancels_come_from_any_thread() -> None:
+    live = start(adding(), "Add.", tools=[add], approvals=never_answering)
+    async for event in live:
+        if isinstance(event, RelayEvent):
+            assert await asyncio.to_thread(live.respond, event.id, True) is True
+    assert (await live).text == "It is 3."
+    waiting = start(adding(), "Add.", tools=[add], approvals=never_answering)
+    async for event in waiting:
+        if isinstance(event, RelayEvent):
+            await asyncio.to_thread(waiting.cancel)
+    assert (await waiting).reason == "cancelled"
+
+
 async def test_late_readers_see_all_events_from_the_first() -> None:
     live = start(ScriptedLLM(["Hello there."]), "Hi.")
     await live

@@ -2,6 +2,7 @@
 
 from llm_gateway_nb.notebook.kernel.bridge import Bridge, quietly
 from llm_gateway_nb.notebook.kernel.capture import Output, capturing
+from llm_gateway_nb.notebook.kernel.console import ask_line
 from llm_gateway_nb.notebook.kernel.frontend import (
     cell_running,
     current_kernel,
@@ -19,6 +20,7 @@ __all__ = [
     "Bridge",
     "Output",
     "Way",
+    "ask_line",
     "capturing",
     "cell_running",
     "counts_sigint",

@@ -149,11 +149,19 @@ class ToolView extends NodeView {
   output() {
     const { status, output } = this.props;
     if (output === undefined && (status === "running" || status === "asking")) return;
-    const text = (this.text = whole(output).replace(/^\n+|\n+$/g, ""));
+    const all = whole(output).replace(/^\n+|\n+$/g, "");
+    const text = (this.text = status === "denied" ? this.untold(all) : all);
     if (!text) return;
     this.result.replaceChildren(block(text, status === "error" || status === "denied" ? "bad" : ""));
     this.progress?.superseded(text);
     for (const child of this.view.childrenOf(this)) if (child instanceof ErrorView) child.superseded(text);
+  }
+
+  /** Of a denial what the question does not tell already. @param {string} text */
+  untold(text) {
+    const reason = text.replace(/^denied\b[:.]?\s*/i, "");
+    const told = [...this.view.childrenOf(this)].some((child) => child instanceof RelayView && child.props.reason === reason);
+    return told ? "" : reason;
   }
 }
 
