@@ -178,7 +178,7 @@ async def test_until_keeps_the_loop_turning_while_nothing_happens() -> None:
             await task
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 4
     assert never.cancelled()
 
 

@@ -53,7 +53,7 @@ def test_what_a_reloaded_page_asks_is_answered_in_the_running_cell(page: FrontEn
     page.wait(lambda: len(page.data_from(slider)) > before, "state of one widget")
     assert page.data_from(slider)[-1]["state"]["value"] == 7
 
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 4
     assert not cell.done
     assert not behind.done
     page.send(questions(page)[-1], "yes")
