@@ -11,15 +11,14 @@ from pydantic import ValidationError
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.permissions import Grants, PermissionPolicy
 from llm_gateway_nb.providers.base import request_messages
+from llm_gateway_nb.providers.media import Media, media_parts, with_media
 from llm_gateway_nb.types import (
-    ContentPart,
     GeneratorHarnessModule,
     GeneratorInvokeParams,
     HarnessEvent,
     InvokeEnv,
     Message,
     Permissions,
-    TextContentPart,
     ToolDefinition,
     UserMessage,
 )
@@ -35,7 +34,7 @@ def invoke_params(
     *,
     system_prompt: str | None,
     messages: Sequence[Message | Mapping[str, Any]] | None,
-    media: Sequence[ContentPart] | None,
+    media: Media | Sequence[Media] | None,
     tools: Sequence[ToolDefinition] | None,
     permissions: Permissions | Mapping[str, Any] | None,
     policy: PermissionPolicy | None,
@@ -72,9 +71,7 @@ def invoke_params(
         ) from None
     history = request_messages(prompt, messages=messages, system_prompt=system_prompt)
     if media:
-        last = history[-1]
-        text = last.content if isinstance(last, UserMessage) and isinstance(last.content, str) else ""
-        history[-1] = UserMessage(content=[TextContentPart(text=text), *media])
+        history = with_media(history, media_parts(media), prompted=bool(prompt))
     return GeneratorInvokeParams(
         model=model,
         messages=history,

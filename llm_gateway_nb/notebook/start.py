@@ -14,7 +14,8 @@ from llm_gateway_nb.notebook.outputs import page_possible
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.source import Source, invoke_params
 from llm_gateway_nb.permissions import PermissionPolicy
-from llm_gateway_nb.types import ContentPart, Message, Permissions, ToolDefinition
+from llm_gateway_nb.providers.media import Media
+from llm_gateway_nb.types import Message, Permissions, ToolDefinition
 
 __all__ = ["run", "run_sync", "start"]
 
@@ -25,7 +26,7 @@ def start(
     *,
     system_prompt: str | None = None,
     messages: Sequence[Message | Mapping[str, Any]] | None = None,
-    media: Sequence[ContentPart] | None = None,
+    media: Media | Sequence[Media] | None = None,
     tools: Sequence[ToolDefinition] | None = None,
     permissions: Permissions | Mapping[str, Any] | None = None,
     policy: PermissionPolicy | None = None,
@@ -42,7 +43,7 @@ def start(
     Args:
         source: a harness, and then `prompt` or `messages` go in; or any async iterable of events.
         prompt: the person's turn; comes after `messages`.
-        media: images and documents that go with the prompt.
+        media: images and documents that go with the prompt: paths, bytes, or content parts.
         permissions: what may run without asking; what no rule allows asks.
         policy: a ceiling that no permission and no click can pass.
         context: more context for the model.
@@ -64,7 +65,7 @@ async def run(
     *,
     system_prompt: str | None = None,
     messages: Sequence[Message | Mapping[str, Any]] | None = None,
-    media: Sequence[ContentPart] | None = None,
+    media: Media | Sequence[Media] | None = None,
     tools: Sequence[ToolDefinition] | None = None,
     permissions: Permissions | Mapping[str, Any] | None = None,
     policy: PermissionPolicy | None = None,
@@ -101,7 +102,7 @@ def run_sync(
     *,
     system_prompt: str | None = None,
     messages: Sequence[Message | Mapping[str, Any]] | None = None,
-    media: Sequence[ContentPart] | None = None,
+    media: Media | Sequence[Media] | None = None,
     tools: Sequence[ToolDefinition] | None = None,
     permissions: Permissions | Mapping[str, Any] | None = None,
     policy: PermissionPolicy | None = None,

@@ -1,31 +1,25 @@
 """The one shape of a provider: pieces come from a service, events go out, and `agenerate` is a fold over the events.
 
 A service's adapter is a subclass of `LLM` with one coroutine generator, `_pieces`, that speaks the service's protocol and
-raises the exceptions of `llm_gateway_nb.errors`. Everything else stands here once: run ids, event order, retries, errors.
+raises the exceptions of `llm_gateway_nb.errors`. Everything else stands once: run ids, event order and errors here,
+attempts and clocks in `retry.py`, what the async guide calls `agenerate` in `generate.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import copy
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Literal, Self, overload
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from pydantic import BaseModel
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from llm_gateway_nb.errors import (
-    ConfigurationError,
-    GatewayError,
-    ProviderAPIError,
-    ProviderConnectionError,
-    ProviderTimeoutError,
-    RateLimitError,
-)
-from llm_gateway_nb.providers.response import GenerateResponse, ResponseFold
+from llm_gateway_nb.errors import ConfigurationError, GatewayError, ProviderConnectionError
+from llm_gateway_nb.providers.generate import Generates, request_messages
+from llm_gateway_nb.providers.retry import Limits, Retried, without_secrets
+from llm_gateway_nb.providers.structured import instructed
 from llm_gateway_nb.types import (
     ErrorEvent,
     GeneratorInvokeParams,
@@ -40,12 +34,21 @@ from llm_gateway_nb.types import (
     ToolDefinition,
     TotalUsage,
     UsageEvent,
-    UserMessage,
     new_id,
-    parse_messages,
 )
 
-__all__ = ["LLM", "Finish", "ModelRequest", "Piece", "ReasoningDelta", "TextDelta", "ToolCallPiece", "Usage"]
+__all__ = [
+    "LLM",
+    "Finish",
+    "ModelRequest",
+    "Piece",
+    "ReasoningDelta",
+    "TextDelta",
+    "ToolCallPiece",
+    "Usage",
+    "request_messages",
+    "without_secrets",
+]
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class ToolCallPiece:
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens, as the service counted them."""
+    """Tokens, as the service counted them. `input_tokens` is the whole prompt, with what the cache gave or took of it."""
 
     input_tokens: int
     output_tokens: int
@@ -103,9 +106,9 @@ class ModelRequest:
     response_model: type[BaseModel] | None = None
 
 
-class LLM(ABC):
+class LLM(Generates):
     """A model: a harness that makes one call, and the object with `agenerate`. Settings never change; a constructor does
-    no I/O; one `LLM` serves any number of calls at once.
+    no I/O; one `LLM` serves any number of calls at once, from several loops and threads too.
 
     Attributes:
         provider, model: what it was made for.
@@ -125,22 +128,57 @@ class LLM(ABC):
             raise ConfigurationError(
                 f"{self.provider}: name a model, as in create_llm({self.provider!r}, 'model-name')."
             )
-        if max_retries < 0:
-            raise ConfigurationError(f"max_retries is 0 or more, not {max_retries!r}.")
         self.model = model
-        self._timeout = timeout
-        self._max_retries = max_retries
+        self._limits = Limits(silence=timeout, retries=max_retries)
         self._defaults = dict(defaults or {})
 
     @abstractmethod
     def _pieces(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Ask the service and yield what it says as it comes; closing the generator closes the connection."""
 
+    def _get_ready(self) -> None:
+        """What a first call has to make, such as a client; done before any clock of a call starts."""
+
     async def supported_models(self) -> list[str]:
         """The names of the models that can be asked for here."""
         return [self.model]
 
-    async def aclose(self) -> None:  # noqa: B027  (most models hold nothing open)
+    def with_options(
+        self,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        total_timeout: float | None = None,
+        max_retries: int | None = None,
+        **defaults: Any,
+    ) -> Self:
+        """A copy with other settings, on the same connections; what is not named, or is None, stays as it is here.
+
+        Args:
+            timeout: seconds without a word from the service.
+            total_timeout: seconds for a whole call, its attempts and the waiting between them included.
+            max_retries: how often a passing failure is tried again before the first delta.
+            defaults: settings of every call; None takes one away.
+        """
+        other = copy.copy(self)
+        other._copied_from = self  # what the two share is not let go while one of them is used
+        other.model = model or self.model
+        other._defaults = {key: value for key, value in {**self._defaults, **defaults}.items() if value is not None}
+        other._limits = replace(
+            self._limits,
+            silence=self._limits.silence if timeout is None else timeout,
+            total=self._limits.total if total_timeout is None else total_timeout,
+            retries=self._limits.retries if max_retries is None else max_retries,
+        )
+        return other
+
+    _copied_from: LLM | None = None
+
+    def unload_model(self, model: str | None = None) -> None:
+        """Free what the model holds in this process; a service's model stays where it is. Calls under way are finished,
+        and the next call gets what it needs again."""
+
+    async def aclose(self) -> None:
         """Close what is open. Harmless when nothing is, and when called twice."""
 
     async def __aenter__(self) -> Self:
@@ -167,6 +205,8 @@ class LLM(ABC):
         messages = list(params.messages)
         if params.context:
             messages.insert(0, SystemMessage(content=params.context))
+        if params.response_model is not None and not self.native_schema:
+            messages = instructed(messages, params.response_model)
         request = ModelRequest(
             model=params.model or self.model,
             messages=messages,
@@ -183,7 +223,9 @@ class LLM(ABC):
         finish: Finish | None = None
         failed = False
         try:
-            async with aclosing(self._retried(request)) as pieces:
+            self._get_ready()
+            retried = Retried(lambda: self._pieces(request), self._limits, (self.provider, request.model))
+            async with aclosing(retried.pieces()) as pieces:
                 async for piece in pieces:
                     match piece:
                         case TextDelta(text=text):
@@ -220,7 +262,9 @@ class LLM(ABC):
                 cache_read_tokens=usage.cache_read_tokens,
                 cache_creation_tokens=usage.cache_creation_tokens,
             )
+        raw = {"rawFinishReason": finish.raw} if finish and finish.raw not in (None, finish.reason) else {}
         yield HarnessEndEvent(
+            **raw,  # a key of our own, beside the fields
             run_id=run_id,
             parent_id=parent_id,
             reason="error" if failed else "final",
@@ -230,153 +274,3 @@ class LLM(ABC):
             else None,
             finish_reason=finish.reason if finish else None,
         )
-
-    async def _retried(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        """The pieces of an answer. Until the first one has come a passing failure is tried again; after it never, because
-        what a person has seen can't be taken back."""
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._max_retries + 1),
-            wait=_wait,
-            retry=retry_if_exception(_passes),
-            reraise=True,
-        )
-        attempts = 0
-
-        async def opened() -> tuple[AsyncGenerator[Piece, None], Piece | None]:
-            nonlocal attempts
-            attempts += 1
-            pieces = self._pieces(request)
-            try:
-                return pieces, await self._next(pieces, request)
-            except BaseException:
-                await pieces.aclose()
-                raise
-
-        pieces: AsyncGenerator[Piece, None]
-        piece: Piece | None
-        try:
-            pieces, piece = await retrying(opened)
-        except ProviderAPIError as error:
-            error.attempts = attempts
-            raise
-        async with aclosing(pieces):
-            while piece is not None:
-                yield piece
-                piece = await self._next(pieces, request)
-
-    async def _next(self, pieces: AsyncGenerator[Piece, None], request: ModelRequest) -> Piece | None:
-        if self._timeout is None:
-            return await anext(pieces, None)
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await anext(pieces, None)
-        except TimeoutError as error:
-            raise ProviderTimeoutError(
-                f"{self.provider}: {request.model!r} said nothing for {self._timeout:g} s; see `timeout=`.",
-                provider=self.provider,
-                model=request.model,
-            ) from error
-
-    # -- the guide's object ------------------------------------------------------------------------------------------
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: str | None = None,
-        *,
-        messages: Sequence[Message | Mapping[str, Any]] | None = None,
-        system_prompt: str | None = None,
-        tools: Sequence[ToolDefinition] | None = None,
-        stream: Literal[False] = False,
-        **params: Any,
-    ) -> GenerateResponse: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: str | None = None,
-        *,
-        messages: Sequence[Message | Mapping[str, Any]] | None = None,
-        system_prompt: str | None = None,
-        tools: Sequence[ToolDefinition] | None = None,
-        stream: Literal[True],
-        **params: Any,
-    ) -> AsyncIterator[GenerateResponse]: ...
-
-    async def agenerate(
-        self,
-        prompt: str | None = None,
-        *,
-        messages: Sequence[Message | Mapping[str, Any]] | None = None,
-        system_prompt: str | None = None,
-        tools: Sequence[ToolDefinition] | None = None,
-        stream: bool = False,
-        **params: Any,
-    ) -> GenerateResponse | AsyncIterator[GenerateResponse]:
-        """One answer: `messages` first, then `prompt` as the last user message; `system_prompt` leads.
-
-        With `stream=True` one await gives an async iterator of `GenerateResponse`, each with the next piece of `content`;
-        the last one has the tool calls, usage and finish reason.
-
-        Raises:
-            ProviderAPIError: or one of its subclasses; what was streamed before is in `partial_text`.
-            InvalidMessagesError: neither `prompt` nor `messages`, or messages of the wrong shape.
-        """
-        history = request_messages(prompt, messages=messages, system_prompt=system_prompt)
-        events = self.invoke(GeneratorInvokeParams(messages=history, tools=list(tools or ()), settings=params))
-        fold = ResponseFold(self.model)
-        if stream:
-            return fold.chunks(events)
-        async with aclosing(events):
-            async for event in events:
-                fold.add(event)
-        return fold.response()
-
-
-def request_messages(
-    prompt: str | None,
-    *,
-    messages: Sequence[Message | Mapping[str, Any]] | None = None,
-    system_prompt: str | None = None,
-) -> list[Message]:
-    """The list that a request starts from: system prompt, messages, prompt."""
-    from_caller = [] if messages is None else parse_messages(messages)
-    system: list[Message] = [SystemMessage(content=system_prompt)] if system_prompt else []
-    if prompt is not None and not isinstance(prompt, str):
-        raise ConfigurationError(f"prompt is a text, not a {type(prompt).__name__}; pass a list as `messages=`.")
-    asked: list[Message] = [UserMessage(content=prompt)] if prompt else []
-    if not from_caller and not asked:
-        raise ConfigurationError(
-            "There is nothing to answer: pass a `prompt`, or `messages` with at least one message."
-        )
-    return [*system, *from_caller, *asked]
-
-
-_STATUS_THAT_PASSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-
-
-def _passes(error: BaseException) -> bool:
-    if isinstance(error, RateLimitError | ProviderConnectionError | ProviderTimeoutError):
-        return True
-    return isinstance(error, ProviderAPIError) and error.status in _STATUS_THAT_PASSES
-
-
-_backoff = wait_random_exponential(multiplier=0.5, max=30)
-
-
-def _wait(state: RetryCallState) -> float:
-    """What the service asked for, else exponential with full jitter, in seconds."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, ProviderAPIError) else None
-    return min(asked, 60.0) if asked is not None else _backoff(state)
-
-
-_KEY_LIKE = re.compile(r"\b(sk|pk|key|api)[-_][A-Za-z0-9_\-]{12,}")
-
-
-def without_secrets(text: str, *secrets: str | None) -> str:
-    """`text` with keys taken out: services like to repeat the key they refuse."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[key]")
-    return _KEY_LIKE.sub("[key]", text)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError, UnknownProviderError
 from llm_gateway_nb.providers.base import LLM
+from llm_gateway_nb.providers.services import OPENAI_FAMILY
 
 __all__ = ["create_llm", "list_providers", "register_provider"]
 
 Factory = Callable[..., LLM]
 
 _factories: dict[str, Factory | str] = {
+    "anthropic": "llm_gateway_nb.providers.anthropic:AnthropicLLM",
     "local": "llm_gateway_nb.providers.local:LocalLLM",
-    "openai-compatible": "llm_gateway_nb.providers.openai:OpenAICompatibleLLM",
     "scripted": "llm_gateway_nb.providers.scripted:ScriptedLLM",
+    **dict.fromkeys(OPENAI_FAMILY, "llm_gateway_nb.providers.openai:OpenAICompatibleLLM"),
 }
 
 _INSTALL_LOCAL = "pip install 'llm-gateway-nb[local]'"
@@ -30,6 +33,7 @@ def create_llm(
     base_url: str | None = None,
     api_key: str | None = None,
     timeout: float | None = None,
+    total_timeout: float | None = None,
     max_retries: int = 2,
     **defaults: Any,
 ) -> LLM:
@@ -43,11 +47,12 @@ def create_llm(
         base_url: where the service is.
         api_key: else the service's usual environment variable.
         timeout: seconds without a word from the service before it counts as failed.
+        total_timeout: seconds for a whole call, its attempts and the waiting between them included.
         max_retries: how often a passing failure is tried again before the first delta.
         defaults: settings of every call, such as `temperature`.
 
     Raises:
-        ConfigurationError: a missing SDK or key; the message has the line to type.
+        ConfigurationError: a missing SDK, key or model name; the message has the line to type.
         UnknownProviderError: no such provider.
     """
     if provider is None:
@@ -63,10 +68,14 @@ def create_llm(
         raise UnknownProviderError(provider, known=_factories)
     if isinstance(factory, str):
         module, _, name = factory.partition(":")
-        factory = _factories[provider] = getattr(import_module(module), name)
+        factory = getattr(import_module(module), name)
+        if provider in OPENAI_FAMILY:
+            factory = partial(factory, service=OPENAI_FAMILY[provider])
+        _factories[provider] = factory
     options = {"base_url": base_url, "api_key": api_key, "timeout": timeout}
     given = {key: value for key, value in options.items() if value is not None}
-    return factory(model, max_retries=max_retries, defaults=defaults, **given)
+    llm = factory(model, max_retries=max_retries, defaults=defaults, **given)
+    return llm if total_timeout is None else llm.with_options(total_timeout=total_timeout)
 
 
 def list_providers() -> list[str]:

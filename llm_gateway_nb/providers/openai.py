@@ -6,18 +6,13 @@ sends a call's arguments too early when two calls interleave.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
-import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.errors import ConfigurationError, ProviderAPIError
 from llm_gateway_nb.providers.base import (
-    LLM,
     Finish,
     ModelRequest,
     Piece,
@@ -26,8 +21,11 @@ from llm_gateway_nb.providers.base import (
     ToolCallPiece,
     Usage,
 )
-from llm_gateway_nb.providers.openai_errors import as_gateway_error
 from llm_gateway_nb.providers.openai_messages import to_openai_messages, to_openai_tools
+from llm_gateway_nb.providers.retry import without_secrets
+from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SdkLLM, parse_arguments, wire_settings
+from llm_gateway_nb.providers.services import OPENAI_FAMILY, Service
+from llm_gateway_nb.providers.structured import strict_schema
 
 try:
     import openai
@@ -36,87 +34,36 @@ except ImportError as error:  # the one sentence that a person needs
 
 __all__ = ["OpenAICompatibleLLM"]
 
-_REASONING_KEYS = ("reasoning_content", "reasoning")
-"""Where services put reasoning: vLLM, llama.cpp and DeepSeek; OpenRouter and Ollama."""
-
-_FINISH = {"function_call": "tool_calls"}
+_FINISH = {"function_call": "tool_calls", "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
+_PARAMETERS = frozenset(inspect.signature(openai.resources.chat.AsyncCompletions.create).parameters) - {"timeout"}
 
 
-class OpenAICompatibleLLM(LLM):
-    """Any service with `POST {base_url}/chat/completions`.
+def _make_client(base_url: str, api_key: str | None) -> tuple[openai.AsyncOpenAI, Any]:
+    http = openai.DefaultAioHttpClient()
+    headers: dict[str, Any] = {}
+    if base_url != OPENAI_FAMILY["openai"].base_url:  # the SDK reads these from the environment, for any address
+        headers |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+    client = openai.AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",
+        max_retries=0,  # retries are made in one place, in retry.py
+        default_headers=headers,
+        http_client=http,
+    )
+    return client, http
 
-    The address is `base_url`, else `OPENAI_COMPATIBLE_BASE_URL`; the key `api_key`, else `OPENAI_COMPATIBLE_API_KEY`; many
-    local servers want none.
-    """
 
-    provider = "openai-compatible"
-    base_url_variable = "OPENAI_COMPATIBLE_BASE_URL"
-    api_key_variable = "OPENAI_COMPATIBLE_API_KEY"
+class OpenAICompatibleLLM(SdkLLM[openai.AsyncOpenAI]):
+    """Any service with `POST {base_url}/chat/completions`; `services.py` has what differs between them."""
 
     def __init__(
-        self,
-        model: str | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | None = None,
-        max_retries: int = 2,
-        defaults: Mapping[str, Any] | None = None,
+        self, model: str | None = None, *, service: Service = OPENAI_FAMILY["openai-compatible"], **options: Any
     ) -> None:
-        super().__init__(model or "default", timeout=timeout, max_retries=max_retries, defaults=defaults)
-        base_url = base_url or os.environ.get(self.base_url_variable)
-        if not base_url:
-            raise ConfigurationError(
-                f"{self.provider}: say where the service is: create_llm({self.provider!r}, base_url="
-                f"'http://localhost:8000/v1'), or set {self.base_url_variable}."
-            )
-        if not base_url.startswith(("http://", "https://")):
-            raise ConfigurationError(
-                f"{self.provider}: base_url={base_url!r} is no web address; it begins with http:// or https:// and often "
-                "ends with /v1."
-            )
-        self.base_url = base_url
-        self._api_key = api_key or os.environ.get(self.api_key_variable)
-        # A connection belongs to the loop that opened it, and one LLM may serve several loops.
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = WeakKeyDictionary()
+        super().__init__(model, service=service, make_client=_make_client, **options)
 
-    def _client(self) -> openai.AsyncOpenAI:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = openai.AsyncOpenAI(
-                base_url=self.base_url,
-                api_key=self._api_key or "none",
-                max_retries=0,  # retries are made in one place, above
-                http_client=openai.DefaultAioHttpClient(),
-            )
-        return client
-
-    async def aclose(self) -> None:
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
-
-    async def supported_models(self) -> list[str]:
-        try:
-            page = await self._client().models.list()
-        except Exception as error:
-            raise as_gateway_error(error, self) from error
-        return sorted(model.id for model in page.data)
-
-    async def _pieces(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        try:
-            async with aclosing(self._stream(request)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except Exception as error:
-            raise as_gateway_error(error, self, model=request.model) from error
-
-    async def _stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        known, other = _split_settings(request.settings)
-        if request.tools:
-            known["tools"] = to_openai_tools(request.tools)
-        stream = await self._client().chat.completions.create(
+    async def _stream(self, client: openai.AsyncOpenAI, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        known, other = self._wire(request)
+        stream = await client.chat.completions.create(
             model=request.model,
             messages=to_openai_messages(request.messages),
             stream=True,
@@ -124,28 +71,92 @@ class OpenAICompatibleLLM(LLM):
             extra_body=other or None,
             **known,
         )
-        calls = _Calls()
-        finish: str | None = None
-        usage: Usage | None = None
         async with stream:
+            await self._check_type(stream.response, request)
+            calls = _Calls()
+            finish: str | None = None
+            usage: Usage | None = None
+            refused = False
+            reasoning_keys = self._service.reasoning_keys
             async for chunk in stream:
                 if chunk.usage is not None:
                     usage = _usage(chunk.usage)
-                for choice in chunk.choices[:1]:
+                for choice in (chunk.choices or ())[:1]:
                     delta = choice.delta
-                    if reasoning := _reasoning(delta):
-                        yield ReasoningDelta(reasoning)
-                    if delta.content:
-                        yield TextDelta(delta.content)
-                    for part in delta.tool_calls or ():
-                        calls.add(part)
+                    if delta is not None:
+                        if extra := delta.model_extra:
+                            for key in reasoning_keys:
+                                if (thought := extra.get(key)) and isinstance(thought, str):
+                                    yield ReasoningDelta(thought)
+                                    break
+                        if delta.content:
+                            yield TextDelta(delta.content)
+                        if delta.refusal:
+                            refused = True
+                            yield TextDelta(delta.refusal)
+                        for part in delta.tool_calls or ():
+                            calls.add(part)
                     finish = choice.finish_reason or finish
-        for piece in calls.pieces():
-            yield piece
         if usage is not None:
             yield usage
-        if finish is not None:
-            yield Finish(_FINISH.get(finish, finish), raw=finish)
+        if finish is None:
+            return  # cut off; the base says so
+        found = calls.pieces()
+        for piece in found:
+            yield piece
+        reason = _FINISH.get(finish, finish)
+        if reason == "stop" and (found or refused):
+            reason = "tool_calls" if found else "content_filter"
+        yield Finish(reason, raw=finish)
+
+    async def _list_models(self, client: openai.AsyncOpenAI) -> list[str]:
+        headers: Any = {"Authorization": openai.Omit()} if self._api_key is None else None
+        return [model.id async for model in client.models.list(extra_headers=headers)]
+
+    def _wire(self, request: ModelRequest) -> tuple[dict[str, Any], dict[str, Any]]:
+        limit = self._service.max_tokens_key
+        known, other = wire_settings(
+            request,
+            provider=self.provider,
+            known=_PARAMETERS,
+            names={"max_output_tokens": limit, "max_tokens": limit},
+        )
+        if request.tools:
+            known["tools"] = to_openai_tools(request.tools)
+        choice = known.get("tool_choice")
+        if isinstance(choice, str) and choice not in ("auto", "none", "required"):
+            known["tool_choice"] = {"type": "function", "function": {"name": choice}}
+        if request.response_model is not None:
+            known["response_format"] = self._response_format(request.response_model)
+        if self._api_key is None:
+            known["extra_headers"] = {"Authorization": openai.Omit(), **(known.get("extra_headers") or {})}
+        if self._limits.silence is not None:  # the clock is ours; the SDK's would stop at 600 s
+            known["timeout"] = openai.Timeout(None, connect=CONNECT_SECONDS)
+        return known, other
+
+    def _response_format(self, answer: Any) -> dict[str, Any]:
+        schema = answer.model_json_schema()
+        strict = strict_schema(schema, drop=self._service.not_in_schemas)
+        name = "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in answer.__name__)[:64]
+        return {
+            "type": "json_schema",
+            "json_schema": {"name": name, "schema": strict or schema, "strict": strict is not None},
+        }
+
+    async def _check_type(self, response: Any, request: ModelRequest) -> None:
+        """Some addresses answer 200 with a page, or with an error as JSON; read as a stream, both would be silence."""
+        kind = response.headers.get("content-type", "").partition(";")[0]
+        if kind not in ("text/html", "application/json"):
+            return
+        said = "a web page; does base_url end with /v1?"
+        if kind == "application/json":
+            body = json.loads(await response.aread())
+            error = body.get("error", body) if isinstance(body, dict) else body
+            message = error.get("message", error) if isinstance(error, dict) else error
+            said = f"JSON that is no stream: {without_secrets(str(message)[:300], self._api_key)}"
+        raise ProviderAPIError(
+            f"{self.provider} ({self.base_url}) answered with {said}", provider=self.provider, model=request.model
+        )
 
 
 class _Calls:
@@ -164,46 +175,26 @@ class _Calls:
         if part.function is not None:
             call["name"] += part.function.name or ""
             arguments = part.function.arguments
-            call["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+            if arguments is not None:
+                call["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
     def pieces(self) -> list[ToolCallPiece]:
         return [
             ToolCallPiece(
-                id=call["id"] or f"call_{index}", name=call["name"], arguments=_parse_arguments(call["arguments"])
+                id=call["id"] or f"call_{index}", name=call["name"], arguments=parse_arguments(call["arguments"])
             )
             for index, call in sorted(self._parts.items())
         ]
 
 
-def _parse_arguments(text: str) -> dict[str, Any] | str:
-    """The arguments as an object; the raw text where the model wrote none."""
-    try:
-        arguments = json.loads(text or "{}")
-    except ValueError:
-        return text
-    return arguments if isinstance(arguments, dict) else text
-
-
-def _reasoning(delta: Any) -> str:
-    extra = delta.model_extra or {}
-    return next((extra[key] for key in _REASONING_KEYS if isinstance(extra.get(key), str)), "")
-
-
-def _usage(usage: Any) -> Usage:
-    details = usage.prompt_tokens_details
+def _usage(usage: Any) -> Usage | None:
+    if usage.prompt_tokens is None or usage.completion_tokens is None:
+        return None
+    details: Any = usage.prompt_tokens_details
+    written: Mapping[str, Any] = (details.model_extra or {}) if details is not None else {}
     return Usage(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
         cache_read_tokens=details.cached_tokens if details is not None else None,
+        cache_creation_tokens=written.get("cache_write_tokens"),
     )
-
-
-_ALIASES = {"max_output_tokens": "max_tokens"}
-
-
-def _split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the SDK has a parameter for, and the rest, which reaches the wire as it is."""
-    renamed = {_ALIASES.get(key, key): value for key, value in settings.items() if value is not None}
-    parameters = inspect.signature(openai.resources.chat.AsyncCompletions.create).parameters
-    known = {key: value for key, value in renamed.items() if key in parameters}
-    return known, {key: value for key, value in renamed.items() if key not in parameters}

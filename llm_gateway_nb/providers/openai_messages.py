@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterable
+from mimetypes import guess_extension
 from typing import Any, assert_never
 
 from llm_gateway_nb.types import (
@@ -23,9 +25,14 @@ __all__ = ["to_openai_messages", "to_openai_tools"]
 
 
 def to_openai_messages(messages: Iterable[Message]) -> list[Any]:
-    """One dict a message; the images of a tool's result follow in a user message, since a tool message holds only text."""
+    """One dict a message. A tool message holds only text: the images of results follow in a user message, after the last
+    result of the turn, because nothing may stand between a call and its result."""
     wire: list[Any] = []
+    shown: list[Any] = []
     for message in messages:
+        if shown and not isinstance(message, ToolMessage):
+            wire.append({"role": "user", "content": shown})
+            shown = []
         match message:
             case SystemMessage():
                 wire.append({"role": "system", "content": message.content})
@@ -40,15 +47,17 @@ def to_openai_messages(messages: Iterable[Message]) -> list[Any]:
             case ToolMessage(content=list(parts)):
                 texts = [part.text for part in parts if isinstance(part, TextContentPart)]
                 media = [_part(part) for part in parts if not isinstance(part, TextContentPart)]
-                text = "\n".join(texts) or "See the next message."
+                text = "\n".join(texts) or "See the message after the results."
                 wire.append({"role": "tool", "tool_call_id": message.tool_call_id, "content": text})
-                if media:
-                    wire.append({"role": "user", "content": media})
+                shown += media
+    if shown:
+        wire.append({"role": "user", "content": shown})
     return wire
 
 
 def _assistant(message: AssistantMessage) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": "assistant", "content": message.content}
+    content = message.content if message.content is not None or message.tool_calls else ""
+    wire: dict[str, Any] = {"role": "assistant", "content": content}
     if message.tool_calls:
         wire["tool_calls"] = [
             {
@@ -68,8 +77,11 @@ def _part(part: ContentPart) -> dict[str, Any]:
         case ImageContentPart():
             return {"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{part.data}"}}
         case DocumentContentPart():
+            if part.media_type.startswith("text/"):  # every service takes text, few take files
+                return {"type": "text", "text": b64decode(part.data).decode("utf-8", "replace")}
             data = f"data:{part.media_type};base64,{part.data}"
-            return {"type": "file", "file": {"filename": "document", "file_data": data}}
+            name = f"document{guess_extension(part.media_type) or ''}"
+            return {"type": "file", "file": {"filename": name, "file_data": data}}
         case _:
             assert_never(part)
 

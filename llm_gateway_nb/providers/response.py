@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from llm_gateway_nb.types import (
     UsageEvent,
 )
 
-__all__ = ["GenerateResponse", "ResponseFold"]
+__all__ = ["GenerateResponse", "ResponseFold", "fold_response"]
 
 
 @dataclass(slots=True)
@@ -32,7 +32,10 @@ class GenerateResponse:
         content: the text; None when the model only called tools.
         tool_calls: the calls it wants, in its order.
         usage: `input_tokens`, `output_tokens`, `total_tokens`; None when the service did not count.
+            `input_tokens` is the whole prompt, what came from the service's cache included; where the service tells, that
+            part is in `cache_read_tokens`, and what was written to the cache in `cache_creation_tokens`.
         finish_reason: stop, length, tool_calls, content_filter, or the service's own word.
+        metadata: `raw_finish_reason`, where the service's word is another one.
         gen_time: milliseconds from the request to the end.
     """
 
@@ -99,6 +102,8 @@ class ResponseFold:
                 self._response.model = model
             case HarnessEndEvent(finish_reason=finish_reason):
                 self._response.finish_reason = finish_reason
+                if raw := (event.model_extra or {}).get("rawFinishReason"):
+                    self._response.metadata["raw_finish_reason"] = raw
             case ErrorEvent(error=error):
                 if isinstance(error, ProviderAPIError):
                     error.partial_text = "".join(self._texts)
@@ -114,7 +119,7 @@ class ResponseFold:
         whole.gen_time = round((time.perf_counter() - self._began) * 1000, 1)
         return whole
 
-    async def chunks(self, events: AsyncGenerator[HarnessEvent, None]) -> AsyncIterator[GenerateResponse]:
+    async def chunks(self, events: AsyncGenerator[HarnessEvent, None]) -> AsyncGenerator[GenerateResponse, None]:
         """The deltas as they come, then one last chunk with everything but the text."""
         async with aclosing(events):
             async for event in events:
@@ -129,3 +134,16 @@ class ResponseFold:
         last = self.response()
         last.content, last.reasoning = "", None
         yield last
+
+
+async def fold_response(events: AsyncGenerator[HarnessEvent, None], model: str) -> GenerateResponse:
+    """The answer that the events of one call add up to.
+
+    Raises:
+        BaseException: as `ResponseFold.add` does.
+    """
+    fold = ResponseFold(model)
+    async with aclosing(events):
+        async for event in events:
+            fold.add(event)
+    return fold.response()
