@@ -12,7 +12,6 @@ import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +75,6 @@ class LocalLLM(LLM):
             self._engine_settings, chat = engine_settings(defaults or {})
         except ValueError as error:
             raise ConfigurationError(f"local: {error}") from None
-        if find_spec("xllamacpp") is None:
-            raise ConfigurationError("The local model's runtime is not installed: pip install 'llm-gateway-nb[local]'.")
         # The clock of a call starts when its turn has come, which only `_pieces` knows; the base keeps none.
         super().__init__(name, timeout=None, max_retries=max_retries, defaults=chat)
         self._token_timeout = timeout
