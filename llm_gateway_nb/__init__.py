@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from llm_gateway_nb.harnesses import create_agent_harness
     from llm_gateway_nb.notebook import doctor, run, run_sync, show, start
     from llm_gateway_nb.providers import create_llm
-    from llm_gateway_nb.tools import bash_tool, tool
+    from llm_gateway_nb.tools import bash_tool, patch_tool, read_tool, tool
     from llm_gateway_nb.types import Permissions
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "create_agent_harness",
     "create_llm",
     "doctor",
+    "patch_tool",
+    "read_tool",
     "run",
     "run_sync",
     "show",
@@ -34,6 +36,8 @@ _HOMES = {
     "create_agent_harness": "harnesses",
     "create_llm": "providers",
     "doctor": "notebook",
+    "patch_tool": "tools",
+    "read_tool": "tools",
     "run": "notebook",
     "run_sync": "notebook",
     "show": "notebook",

@@ -1,7 +1,11 @@
 """One tool a file, and the decorator that makes one of a function."""
 
+from llm_gateway_nb.tools.agent import agent_tool
 from llm_gateway_nb.tools.bash import bash_tool
 from llm_gateway_nb.tools.decorator import tool
+from llm_gateway_nb.tools.file_time import FileTime
+from llm_gateway_nb.tools.patch import patch_tool
+from llm_gateway_nb.tools.read import read_tool
 from llm_gateway_nb.tools.validate import plain_input, validate_input
 
-__all__ = ["bash_tool", "plain_input", "tool", "validate_input"]
+__all__ = ["FileTime", "agent_tool", "bash_tool", "patch_tool", "plain_input", "read_tool", "tool", "validate_input"]
