@@ -1,6 +1,6 @@
 # `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit browser notebooks bench screenshots weights chromium install clean
+.PHONY: help demo test lint types unit browser notebooks matrix bench screenshots weights chromium install clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -40,6 +40,11 @@ notebooks: install weights ## every notebook, executed and compared with what is
 
 browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m browser
+
+matrix: install chromium ## the README's table of front ends and kernels, from the tests
+	@rm -f .matrix.jsonl
+	MATRIX_REPORT=$(CURDIR)/.matrix.jsonl $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/browser/test_matrix.py
+	$(BIN)/python tests/support/matrix.py .matrix.jsonl
 
 bench: install ## the figures, side by side with peers
 	$(BIN)/python benchmarks/primitives.py

@@ -71,14 +71,19 @@ class Run:
         self._approvals = approvals
         self._relay_timeout = relay_timeout
         self._open_relays: dict[str, RelayEvent | BudgetRelayEvent] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[str, asyncio.Task[None]] = {}
         self._waiters: set[asyncio.Future[None]] = set()
         self._error: BaseException | None = None
         self._panel = RunPanel(self.tree, title=title, on_message=self._on_message) if show and watched else None
-        self._attendance = Attendance(
-            stdin=stdin_allowed(), ready=self._panel.ready if self._panel is not None else None
-        )
+        self._pages = 0
+        if self._panel is not None:
+            self._panel.on_msg(self._on_page)
         self._bridge = self._attach()
+        # Without the bridge a click waits behind the cell: it reaches a run only that has left its own.
+        clickable = self._panel is not None and (self._bridge is not None or not awaited)
+        self._attendance = Attendance(
+            stdin=stdin_allowed(), ready=self._panel.ready if clickable and self._panel is not None else None
+        )
         self._shown_in = _cell_number() if show else None
         self._outputs = CellOutputs(self.tree, self._panel, title, awaited=awaited) if show else None
         self._awaited = awaited
@@ -108,7 +113,7 @@ class Run:
     def respond(
         self, relay_id: str, response: PermissionResponse | dict[str, Any] | bool, *, by: str = "person"
     ) -> bool:
-        """Answer a question, from any thread. True if this answer counted; False if it is unknown, answered or withdrawn."""
+        """Answer a question, from any thread. True if this answer counted; False if it is unknown, answered or over."""
         relay = self._open_relays.pop(relay_id, None)
         if relay is None:
             return False
@@ -117,6 +122,9 @@ class Run:
         whole = RelayResponse.model_validate(
             response.model_dump() if isinstance(response, PermissionResponse) else response
         )
+        asking = self._asking.pop(relay_id, None)
+        if asking is not None:
+            self._in_loop(asking.cancel)  # at a console: a question that was answered elsewhere is withdrawn
         taken = relay.respond(whole)
         if taken:
             self._in_loop(self._note_answer, relay_id, whole, by)
@@ -228,9 +236,7 @@ class Run:
         fold_event(self.tree, event)
         if isinstance(event, RelayEvent | BudgetRelayEvent):
             self._open_relays[event.id] = event
-            task = asyncio.create_task(self._ask(event))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            self._asking[event.id] = asyncio.create_task(self._ask(event))
         elif isinstance(event, ErrorEvent) and event.tool_call_id is None:
             self._error = event.error
         self._changed()
@@ -259,13 +265,14 @@ class Run:
             answer = RelayResponse(approved=False, reason=reason), "timeout"
         if answer is not None:
             response, by = answer
+            self._asking.pop(relay.id, None)  # our own task, which has nothing to withdraw any more
             self.respond(relay.id, response, by=by)
 
     async def _stop_asking(self) -> None:
-        for task in self._asking:
+        for task in self._asking.values():
             task.cancel()
         if self._asking:
-            await asyncio.wait(self._asking)
+            await asyncio.wait(self._asking.values())
 
     def _end(self, reason: EndReason) -> None:
         """Say how it ended wherever nobody has: of runs that were cut off, the innermost first."""
@@ -289,9 +296,10 @@ class Run:
         """Of an awaited run: make the static output, here in the cell, and let the live one go."""
         if self._outputs is not None and self._awaited:
             self._outputs.close()
-            if self._panel is not None:
+            if self._panel is not None and self._pages <= 1:
                 self._panel.close()
                 self._panel = None
+            # A page that was reloaded in the middle gets no output of this cell any more: the panel is all that it has.
 
     def _root(self) -> Any:
         return next((node for node in self.tree.roots if node.kind in {"run", "turn"}), None)
@@ -309,6 +317,14 @@ class Run:
             return None
         bridge.attach(comm.comm_id, quietly(comm), asyncio.get_running_loop())
         return bridge
+
+    def _on_page(self, _panel: Any, message: Any, _buffers: Any) -> None:
+        match message:
+            case {"k": "ready", "seq": _}:  # a page that has it already asks whether it has all
+                pass
+            case {"k": "ready"}:
+                Attendance.pages += 1
+                self._pages += 1
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message:

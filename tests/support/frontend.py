@@ -64,6 +64,8 @@ class FrontEnd:
         """The content of each `comm_open` of the kernel, by comm id."""
         self.comm_messages: list[tuple[str, Any]] = []
         """The comm id and data of each `comm_msg` of the kernel."""
+        self.questions: list[str] = []
+        """The prompt of each `input()` of the kernel."""
         self.states: list[tuple[str, str | None]] = []
         """Each status of the kernel, and the id of the request it was for."""
 
@@ -115,6 +117,10 @@ class FrontEnd:
         self.request("comm_open", content, metadata=metadata)
         return comm_id
 
+    def answer(self, line: str) -> None:
+        """Give a line to the kernel's `input()`, as a console does."""
+        self._client.input(line)
+
     def interrupt(self) -> None:
         """The stop button."""
         self._manager.signal_kernel(signal.SIGINT)
@@ -139,6 +145,7 @@ class FrontEnd:
         limit = time.monotonic() + timeout
         channels = {self._client.iopub_channel.socket: self._client.iopub_channel}
         channels[self._client.shell_channel.socket] = self._client.shell_channel
+        channels[self._client.stdin_channel.socket] = self._client.stdin_channel
         poller = zmq.Poller()
         for socket in channels:
             poller.register(socket, zmq.POLLIN)
@@ -158,6 +165,8 @@ class FrontEnd:
             self.states.append((content["execution_state"], parent))
             if cell is not None and content["execution_state"] == "idle":
                 cell.idle = True
+        elif kind == "input_request":
+            self.questions.append(content["prompt"])
         elif kind == "comm_open":
             self.comms[content["comm_id"]] = content
         elif kind == "comm_msg":

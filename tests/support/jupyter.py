@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -31,8 +32,8 @@ _CHROMIUM = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-_NOT_OURS = ("reading 'schema'", "filebrowser:open-path", "ResizeObserver loop")
-"""What Notebook 7.6 and JupyterLab 4.6 raise on a page without us."""
+_NOT_OURS = ("reading 'schema'", "filebrowser:open-path", "ResizeObserver loop", "create_subshell_request")
+"""What Notebook 7.6 and JupyterLab 4.6 raise by themselves: at their start, and where a kernel goes away."""
 _START_SECONDS = 90
 _NEWS = "@jupyterlab/apputils-extension:notification"
 
@@ -60,8 +61,13 @@ class Server:
 
 
 @contextmanager
-def jupyter_server(folder: Path, *, settings: dict[str, str] | None = None) -> Iterator[Server]:
-    """Starts it, waits until it answers, and ends it with all its kernels. `settings`: plugin id -> JSON of overrides."""
+def jupyter_server(
+    folder: Path, *, settings: Mapping[str, str] | None = None, kernels: Mapping[str, Path] | None = None
+) -> Iterator[Server]:
+    """Starts it, waits until it answers, and ends it with all its kernels.
+
+    `settings`: plugin id -> JSON of overrides. `kernels`: name -> the interpreter of its ipykernel, beside `python3`.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -73,6 +79,11 @@ def jupyter_server(folder: Path, *, settings: dict[str, str] | None = None) -> I
         path = home / "config" / "lab" / "user-settings" / extension / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(overrides)
+    for kernel, python in (kernels or {}).items():
+        argv = [str(python), "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        path = home / "data" / "kernels" / kernel / "kernel.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"argv": argv, "display_name": kernel, "language": "python"}))
     environment = {
         **os.environ,
         "JUPYTER_CONFIG_DIR": str(home / "config"),
@@ -157,9 +168,33 @@ class NotebookPage:
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=_START_SECONDS * 1000)
         self.page.wait_for_function(_KERNEL_READY, timeout=_START_SECONDS * 1000)
 
+    def replace(self, *cells: str) -> None:
+        """Other cells in place of all that are there; the kernel stays as it is."""
+        self.page.evaluate(_REPLACE, list(cells))
+        self.page.wait_for_function(_COUNT, arg=len(cells))
+
     def run(self, cell: int) -> None:
         """Run a cell; does not wait."""
         self.page.evaluate(_RUN, cell)
+
+    def execute(self, *cells: str, seconds: float = 60) -> list[str]:
+        """Other cells in place of all, run one after the other to their ends; what each has printed."""
+        self.replace(*cells)
+        for number in range(len(cells)):
+            self.run(number)
+            self.wait_done(number, seconds)
+        return [self.text(number) for number in range(len(cells))]
+
+    def restart_kernel(self) -> None:
+        """As the menu does it once the person has confirmed; waits until the kernel is back."""
+        self.page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.restartKernel() }")
+        self.page.wait_for_function(_KERNEL_READY, timeout=_START_SECONDS * 1000)
+
+    @property
+    def application(self) -> str:
+        """Its name and version, as the page itself knows them."""
+        name = {"lab": "JupyterLab", "notebook": "Notebook"}[self._front_end]
+        return f"{name} {self.page.evaluate('() => window.jupyterapp.version')}"
 
     def run_all(self) -> None:
         self.page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -197,6 +232,11 @@ class NotebookPage:
 
     def running(self, cell: int) -> bool:
         return not self.page.evaluate(_DONE, cell)
+
+    def waiting(self, cell: int) -> bool:
+        """Whether it stands in the kernel's queue, or runs: it has been sent, and has no number."""
+        state: str = self.page.evaluate(_STATE, cell)
+        return state == "[*]:"
 
     def close(self) -> None:
         self.page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
@@ -247,10 +287,22 @@ _RUN = """(cell) => {
   notebook.node.focus(); notebook.widgets[cell].node.scrollIntoView({block: 'nearest'});
   void window.jupyterapp.commands.execute('notebook:run-cell');
 }"""
+_REPLACE = """(sources) => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  const shared = notebook.model.sharedModel;
+  const cells = sources.map((source) => ({cell_type: 'code', source, outputs: [], execution_count: null, metadata: {}}));
+  shared.transact(() => {
+    const before = shared.cells.length;
+    shared.insertCells(0, cells);
+    shared.deleteCellRange(cells.length, cells.length + before);
+  });
+}"""
+_COUNT = "(count) => window.jupyterapp.shell.currentWidget.content.widgets.length === count"
 _DONE = f"""(cell) => {{
   const model = {_CELL}.model;
   return model.executionState !== 'running' && model.executionCount !== null;
 }}"""
+_STATE = f"(cell) => {_CELL}.inputArea.promptNode.textContent"
 _OUTPUTS = f"""(cell) => {{
   const outputs = {_CELL}.model.outputs; const all = [];
   for (let i = 0; i < outputs.length; i++) all.push(outputs.get(i).toJSON());

@@ -49,7 +49,8 @@ class Bridge:
         That is plain Python, terminal IPython, and kernels that are not ipykernel.
         """
         kernel = frontend.current_kernel()
-        if getattr(kernel, "shell_stream", None) is None or getattr(kernel, "session", None) is None:
+        stream = getattr(kernel, "shell_stream", None)
+        if not callable(getattr(stream, "_recv_callback", None)) or getattr(kernel, "session", None) is None:
             return None
         if cls._of_kernel is None or cls._of_kernel[0] is not kernel:
             cls._of_kernel = (kernel, cls(kernel))

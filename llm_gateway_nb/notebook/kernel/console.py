@@ -32,7 +32,7 @@ async def ask_line(question: str) -> str:
     Several at once are put one after the other, from whatever threads and loops. In a kernel a question waits for a cell to
     be running: between cells a console does not listen.
     """
-    while in_kernel() and not cell_running():
+    while in_kernel() and not cell_running():  # noqa: ASYNC110  (a kernel has no event that says so)
         await asyncio.sleep(_CELL_SECONDS)
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str] = loop.create_future()
@@ -62,6 +62,7 @@ class _Asking:
         self._withdrawn = False
         self._lock = threading.Lock()
         self._reader: int | None = None  # the thread that is in `input()`
+        self._open_line = False  # a prompt stands at the terminal
         self._wake, self._waker = os.pipe()
 
     def ask(self) -> str:
@@ -76,15 +77,16 @@ class _Asking:
             os.close(self._wake)
 
     def withdraw(self) -> None:
-        """Idempotent in effect: of a question that was answered nothing is left to be withdrawn."""
+        """To be called once; of a question that was answered nothing is left to be withdrawn."""
         with self._lock:
             self._withdrawn = True
             os.close(self._waker)  # the other end reads as closed
+            if self._open_line:
+                print("(withdrawn)", flush=True)  # noqa: T201  (what comes next stands on a line of its own)
             if self._reader is not None and os.name != "nt":
                 # `raw_input` of a kernel looks for a reply a hundred times a second, and for this as often.
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(self._reader), ctypes.py_object(KeyboardInterrupt)
-                )
+                # SystemExit, because a thread may end by it at any point without a word.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._reader), ctypes.py_object(SystemExit))
 
     def _ask_kernel(self) -> str:
         with self._lock:
@@ -98,12 +100,16 @@ class _Asking:
                 self._reader = None
 
     def _ask_terminal(self) -> str:
-        sys.stdout.write(self._question)
-        sys.stdout.flush()
+        with self._lock:
+            if self._withdrawn:
+                return ""
+            print(self._question, end="", flush=True)  # noqa: T201  (a prompt)
+            self._open_line = True
         # A terminal gives whole lines: where there is something to read there is all of it.
         ready, _, _ = select.select([sys.stdin.fileno(), self._wake], [], [])
         if self._wake in ready:
-            sys.stdout.write("(withdrawn)\n")
-            sys.stdout.flush()
             return ""
-        return sys.stdin.readline()
+        line = sys.stdin.readline()
+        with self._lock:
+            self._open_line = False
+        return line

@@ -214,7 +214,7 @@ async def test_until_gives_way_to_a_second_cancel() -> None:
     waiting = asyncio.create_task(until(inner, heartbeat=0.01))
     await asyncio.sleep(0)
     waiting.cancel()
-    while not inner.cancelling():  # noqa: ASYNC110  # nothing tells of it
+    while not inner.cancelling():  # nothing tells of it
         await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
