@@ -39,7 +39,7 @@ notebooks: install weights ## every notebook, executed and compared with what is
 	$(BIN)/python -m pytest --nbval notebooks/
 
 browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns 2 -m browser
 
 matrix: install chromium ## the README's table of front ends and kernels, from the tests
 	@rm -f .matrix.jsonl
