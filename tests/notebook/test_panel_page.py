@@ -577,4 +577,4 @@ def test_ten_thousand_nodes_at_once_are_drawn_in_slices(stage: Stage) -> None:
     print("long_tasks_ms", page.evaluate("long"))
     assert (
         max(page.evaluate("long"), default=0) < 5_000
-    )  # drawn at once it takes tens of seconds; see benchmarks for figures
+    )  # in one piece it would be the whole minute
