@@ -575,6 +575,4 @@ def test_ten_thousand_nodes_at_once_are_drawn_in_slices(stage: Stage) -> None:
     stage.show()
     page.wait_for_function("document.querySelectorAll('.lgnb-tool').length === 5000", timeout=60_000)
     print("long_tasks_ms", page.evaluate("long"))
-    assert (
-        max(page.evaluate("long"), default=0) < 5_000
-    )  # in one piece it would be the whole minute
+    assert max(page.evaluate("long"), default=0) < 5_000  # in one piece it would be the whole minute
