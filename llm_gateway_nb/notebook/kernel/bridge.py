@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from llm_gateway_nb.notebook.kernel import frontend
+from llm_gateway_nb.notebook.kernel.lookout import Lookout
 from llm_gateway_nb.notebook.kernel.reload import ReloadedPage
 
 __all__ = ["Bridge", "quietly"]
@@ -40,6 +41,7 @@ class Bridge:
         self._attached: dict[str, _Target] = {}
         self._page = ReloadedPage(kernel)
         self._front: _Front | None = None
+        self._lookout: Lookout | None = None
         self._lock = threading.RLock()
 
     @classmethod
@@ -77,6 +79,8 @@ class Bridge:
                 if self._front is not None:
                     self._front.retire()
                 self._front = _Front(self._kernel.shell_stream, self._take)
+            if self._lookout is None:
+                self._lookout = Lookout(self._kernel.shell_stream)
 
     def detach(self, comm_id: str) -> None:
         """Leave the messages of `comm_id` to the kernel again; nothing happens if it is not attached."""
@@ -86,6 +90,9 @@ class Bridge:
                 self._front.retire()
                 self._front = None
                 self._page.forget()
+                if self._lookout is not None:
+                    self._lookout.end()
+                    self._lookout = None
 
     def _take(self, frames: Sequence[Any]) -> bool:
         """In the stream's thread: hand the message to a run, or answer it, or (False) let it go on."""

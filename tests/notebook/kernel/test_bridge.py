@@ -67,6 +67,32 @@ def test_two_runs_at_once_each_get_their_own_clicks(page: FrontEnd, holding: str
     assert cell.text == "[['first'], ['second']]"
 
 
+@HOLDING
+def test_a_click_whose_announcement_was_taken_away_is_read_all_the_same(page: FrontEnd, holding: str) -> None:
+    page.execute("""
+import zmq
+stream = get_ipython().kernel.shell_stream
+
+def take_the_announcement():  # as a reply does that is sent on the socket in that very instant
+    comm.send({'question': 'now'})
+    while not stream.socket.EVENTS & zmq.POLLIN:
+        pass
+
+async def lose_one():
+    global comm
+    asking = Asking()
+    comm = asking.comm
+    with asking.attached():
+        stream.io_loop.add_callback(take_the_announcement)
+        return await asking.answers.get()
+""")
+    seen = len(questions(page))
+    cell = page.submit(f"print({holding.format('lose_one()')})")
+    answer_next(page, seen, "clicked")
+    wait_for(page, cell)
+    assert cell.text == "clicked"
+
+
 def test_runs_may_be_held_within_runs(page: FrontEnd) -> None:
     seen = len(questions(page))
     page.execute("""
