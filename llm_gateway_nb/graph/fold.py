@@ -20,6 +20,7 @@ from llm_gateway_nb.types import (
     HarnessEvent,
     HarnessStartEvent,
     ReasoningEvent,
+    RelayAnswerEvent,
     RelayEvent,
     RelayResponse,
     ReplInputEvent,
@@ -66,6 +67,9 @@ def fold_event(tree: RunTree, event: HarnessEvent) -> None:
             tree.append(node, _progress_text(event.content), "progress")
         case RelayEvent():
             _relay(tree, event)
+        case RelayAnswerEvent():
+            response = RelayResponse(approved=event.approved, reason=event.reason, always=event.always)
+            fold_answer(tree, event.id, response, by=event.by)
         case BudgetRelayEvent():
             tree.add(
                 "relay",
@@ -101,7 +105,7 @@ def fold_event(tree: RunTree, event: HarnessEvent) -> None:
             tree.append(node, json.dumps(data, ensure_ascii=False, sort_keys=True) if data else "")
 
 
-def fold_answer(tree: RunTree, relay_id: str, response: RelayResponse, *, by: str) -> None:
+def fold_answer(tree: RunTree, relay_id: str, response: RelayResponse, *, by: str | None) -> None:
     """Note how a relay was answered: `by` is `person`, `policy`, `rule`, `timeout`, …."""
     node = tree.find(relay_id)
     if node is not None and node.status == "pending":

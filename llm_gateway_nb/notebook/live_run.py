@@ -14,7 +14,7 @@ from typing import Any
 
 from IPython.display import display
 
-from llm_gateway_nb.graph import RunTree, fold_answer, fold_event, last_text, project_messages
+from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_messages
 from llm_gateway_nb.notebook.approvals import Answer, Approvals, Attendance, decide
 from llm_gateway_nb.notebook.kernel import Bridge, Output, capturing, current_shell, quietly, stdin_allowed, until
 from llm_gateway_nb.notebook.outputs import CellOutputs
@@ -30,6 +30,7 @@ from llm_gateway_nb.types import (
     HarnessEndEvent,
     HarnessEvent,
     PermissionResponse,
+    RelayAnswerEvent,
     RelayEvent,
     RelayResponse,
     TotalUsage,
@@ -74,6 +75,7 @@ class Run:
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._waiters: set[asyncio.Future[None]] = set()
         self._error: BaseException | None = None
+        self._over = False
         self._panel = RunPanel(self.tree, title=title, on_message=self._on_message) if show and watched else None
         self._pages = 0
         if self._panel is not None:
@@ -127,12 +129,23 @@ class Run:
             self._in_loop(asking.cancel)  # at a console: a question that was answered elsewhere is withdrawn
         taken = relay.respond(whole)
         if taken:
-            self._in_loop(self._note_answer, relay_id, whole, by)
+            self._in_loop(self._note_answer, relay, whole, by)
         return taken
 
-    def _note_answer(self, relay_id: str, response: RelayResponse, by: str) -> None:
-        fold_answer(self.tree, relay_id, response, by=by)
-        self._changed()
+    def _note_answer(self, relay: RelayEvent | BudgetRelayEvent, response: RelayResponse, by: str) -> None:
+        if not self._over:  # an answer from another thread may arrive just after the end; nothing comes after that
+            self._take(
+                RelayAnswerEvent(
+                    run_id=relay.run_id,
+                    parent_id=relay.parent_id,
+                    id=relay.id,
+                    approved=response.approved,
+                    reason=response.reason,
+                    always=response.always,
+                    input=response.input,
+                    by=by,
+                )
+            )
 
     def cancel(self) -> None:
         """Stop it, from any thread: tools, subprocesses and the model's connection are gone when `await run` returns.
@@ -284,6 +297,7 @@ class Run:
                 self._take(HarnessEndEvent(run_id=node.id, parent_id=parent, reason=reason))
             elif node.kind == "turn" and node.parent is None:
                 self._take(HarnessEndEvent(run_id=node.id, reason=reason))
+        self._over = True
         self._open_relays.clear()
         if self._panel is not None:
             self._panel.over()

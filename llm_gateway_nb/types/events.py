@@ -1,8 +1,8 @@
 """The events that a harness yields, one class a kind, told apart by `type`.
 
 `parse_event` and `dump_event` are the way in and out of the wire. A kind or a key that we do not know comes from a newer
-peer and survives both. Beside the LLM Gateway's kinds there are three of our own, which an older peer sees as unknown:
-`user`, `compaction`, and a relay of kind `budget`.
+peer and survives both. Beside the LLM Gateway's kinds there are some of our own, which an older peer sees as unknown:
+`user`, `compaction`, `relay_answer`, and a relay of kind `budget`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ __all__ = [
     "HarnessEvent",
     "HarnessStartEvent",
     "ReasoningEvent",
+    "RelayAnswerEvent",
     "RelayEvent",
     "ReplInputEvent",
     "ReplOutputEvent",
@@ -284,6 +285,11 @@ class _Relay(EventBase):
     def __getstate__(self) -> dict[Any, Any]:
         return {**super().__getstate__(), "__pydantic_private__": {"_respond": None}}
 
+    @property
+    def answerable(self) -> bool:
+        """Whether an answer can be given here at all: not where the relay was read from the wire or from a recording."""
+        return self._respond is not None
+
     def respond(self, response: PermissionResponse | Mapping[str, Any]) -> bool:
         """Answer. True if this answer was taken, False if it is late, or the relay was read from the wire.
 
@@ -314,6 +320,24 @@ class BudgetRelayEvent(_Relay):
     unit: str
     limit: FiniteFloat
     used: FiniteFloat
+
+
+class RelayAnswerEvent(EventBase):
+    """A relay was answered. Sent by whoever asked on the run's behalf (`start`, `run`), never by a harness.
+
+    Attributes:
+        id: the relay's.
+        by: `person`, `policy`, `recording`, `timeout`, `nobody`; absent where it is not known.
+        input: the arguments as the person edited them.
+    """
+
+    type: Literal["relay_answer"] = "relay_answer"
+    id: str
+    approved: bool
+    reason: str | None = optional()
+    always: bool | None = optional()
+    input: dict[str, Any] | None = optional()
+    by: str | None = optional()
 
 
 class UserEvent(EventBase):
@@ -354,6 +378,7 @@ HarnessEvent = (
     | ErrorEvent
     | RelayEvent
     | BudgetRelayEvent
+    | RelayAnswerEvent
     | UserEvent
     | CompactionEvent
     | UnknownEvent
@@ -375,6 +400,7 @@ _BY_TYPE: dict[str, type[EventBase]] = {
         ReplOutputEvent,
         UsageEvent,
         ErrorEvent,
+        RelayAnswerEvent,
         UserEvent,
         CompactionEvent,
     )

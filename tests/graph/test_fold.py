@@ -27,6 +27,7 @@ from llm_gateway_nb.types import (
     HarnessEvent,
     HarnessStartEvent,
     ReasoningEvent,
+    RelayAnswerEvent,
     RelayEvent,
     RelayResponse,
     ReplInputEvent,
@@ -104,6 +105,13 @@ def test_a_question_stands_in_the_tool_it_asks_about_before_that_runs() -> None:
     assert (tool.status, tool.children[0].status) == ("running", "approved")
     fold_event(tree, ToolResultEvent(run_id="r", id="r/1", name="bash", output="x", status="ok"))
     assert (tool.status, len(tree.roots[0].children)) == ("ok", 1)
+
+
+def test_an_answer_is_an_event_so_that_a_stream_read_again_gives_the_same_tree() -> None:
+    relay = RelayEvent(run_id="r", tool_call_id="r/1", tool="bash", params={"command": "ls"})
+    answer = RelayAnswerEvent(run_id="r", id=relay.id, approved=False, reason="Not now.", by="person")
+    node = fold([start(), relay, answer, answer]).find(relay.id)
+    assert (node.status, node.props["reason"], node.props["by"]) == ("denied", "Not now.", "person")
 
 
 def test_an_answer_that_nobody_noted_is_read_off_what_follows() -> None:

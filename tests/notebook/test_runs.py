@@ -16,10 +16,13 @@ from nbclient import NotebookClient
 
 from llm_gateway_nb import create_agent_harness, doctor, run, run_sync, start, tool
 from llm_gateway_nb.errors import ConfigurationError, InvalidMessagesError, ProviderAPIError
+from llm_gateway_nb.graph import fold
+from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.testing import ScriptedLLM, Turn, call
 from llm_gateway_nb.types import (
     HarnessEndEvent,
     HarnessEvent,
+    RelayAnswerEvent,
     RelayEvent,
     TextEvent,
     ToolProgressEvent,
@@ -87,6 +90,15 @@ async def test_who_decides(approvals: Any, status: str, says: str) -> None:
     answer = next(event for event in result.events if isinstance(event, ToolResultEvent))
     assert answer.status == status
     assert says in answer.output
+
+
+async def test_an_answer_is_part_of_what_happened() -> None:
+    result = await run(adding(), "Add.", tools=[add], approvals=lambda relay: {"approved": True, "always": True})
+    kinds = [event.type for event in result.events if event.type in {"relay", "relay_answer", "tool_call"}]
+    assert kinds == ["relay", "relay_answer", "tool_call"]
+    answer = next(event for event in result.events if isinstance(event, RelayAnswerEvent))
+    assert (answer.approved, answer.always, answer.by) == (True, True, "policy")
+    assert transcript(fold(result.events)) == result.transcript()
 
 
 async def test_an_async_function_may_decide() -> None:
