@@ -14,6 +14,7 @@ from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.harnesses.turn import ToolTurn
+from llm_gateway_nb.harnesses.wrapped import as_generator
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.types import (
     AssistantMessage,
@@ -146,7 +147,7 @@ class AgentHarness:
                 )
                 called = _ModelCall()
                 iteration += 1
-                async with aclosing(_as_generator(self._harness.invoke(request))) as events:
+                async with aclosing(as_generator(self._harness.invoke(request))) as events:
                     async for event in events:
                         if isinstance(event, UsageEvent):
                             usage = TotalUsage(
@@ -222,14 +223,3 @@ def _unique(calls: list[ToolCallEvent], messages: list[Message]) -> list[ToolCal
         taken.add(raw)
         unique.append(call if raw == call.id else call.model_copy(update={"id": raw}))
     return unique
-
-
-async def _as_generator(events: Any) -> AsyncGenerator[HarnessEvent, None]:
-    """Any async iterable, with `aclose()`: a harness may be written without one."""
-    if hasattr(events, "aclose"):
-        async with aclosing(events):
-            async for event in events:
-                yield event
-    else:
-        async for event in events:
-            yield event

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from llm_gateway_nb.errors import ConfigurationError, GatewayError, ProviderConnectionError
 from llm_gateway_nb.providers.generate import Generates, request_messages
-from llm_gateway_nb.providers.retry import Limits, Retried, without_secrets
+from llm_gateway_nb.providers.retry import Gate, Limits, Retried, Wait, without_secrets
 from llm_gateway_nb.providers.structured import instructed
 from llm_gateway_nb.types import (
     ErrorEvent,
@@ -150,6 +150,8 @@ class LLM(Generates):
         timeout: float | None = None,
         total_timeout: float | None = None,
         max_retries: int | None = None,
+        retry_wait: Wait | None = None,
+        gate: Gate | None = None,
         **defaults: Any,
     ) -> Self:
         """A copy with other settings, on the same connections; what is not named, or is None, stays as it is here.
@@ -158,6 +160,8 @@ class LLM(Generates):
             timeout: seconds without a word from the service.
             total_timeout: seconds for a whole call, its attempts and the waiting between them included.
             max_retries: how often a passing failure is tried again before the first delta.
+            retry_wait: seconds before an attempt after the first, as a strategy of tenacity; see `with_retry`.
+            gate: awaited before each attempt, after the gates that there are already; see `with_rate_limit`.
             defaults: settings of every call; None takes one away.
         """
         other = copy.copy(self)
@@ -169,6 +173,8 @@ class LLM(Generates):
             silence=self._limits.silence if timeout is None else timeout,
             total=self._limits.total if total_timeout is None else total_timeout,
             retries=self._limits.retries if max_retries is None else max_retries,
+            wait=self._limits.wait if retry_wait is None else retry_wait,
+            gate=_both(self._limits.gate, gate),
         )
         return other
 
@@ -274,3 +280,14 @@ class LLM(Generates):
             else None,
             finish_reason=finish.reason if finish else None,
         )
+
+
+def _both(first: Gate | None, second: Gate | None) -> Gate | None:
+    if first is None or second is None:
+        return first or second
+
+    async def both() -> None:
+        await first()
+        await second()
+
+    return both

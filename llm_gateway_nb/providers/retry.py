@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -29,9 +29,13 @@ from llm_gateway_nb.errors import (
     RateLimitError,
 )
 
-__all__ = ["Limits", "Retried", "passes", "without_secrets"]
+__all__ = ["Gate", "Limits", "Retried", "Wait", "passes", "without_secrets"]
 
 T = TypeVar("T")
+Wait = Callable[[RetryCallState], float]
+"""A waiting strategy of tenacity, or any function of its state, in seconds."""
+Gate = Callable[[], Awaitable[None]]
+"""What an attempt has to pass: returns when it may go."""
 
 _LONGEST_WAIT = 60.0  # seconds that a call waits because a service asks it to; longer, and the caller decides
 _STATUS_THAT_PASSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -45,17 +49,21 @@ class Limits:
     Attributes:
         silence: until the first piece, and between two pieces, of one attempt.
         total: for the whole call, with all its attempts and the waiting between them.
+        wait: seconds between two attempts; None is exponential with full jitter. A service that asks for more gets it.
+        gate: awaited before each attempt, such as a rate limit; no clock runs while the first attempt waits there.
     """
 
     silence: float | None = None
     total: float | None = None
     retries: int = 2
+    wait: Wait | None = None
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         for name, seconds in (("timeout", self.silence), ("total_timeout", self.total)):
             if seconds is not None and not seconds > 0:
                 raise ConfigurationError(f"{name} is a number of seconds above 0, or None, not {seconds!r}.")
-        if self.retries < 0:
+        if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigurationError(f"max_retries is 0 or more, not {self.retries!r}.")
 
 
@@ -82,6 +90,8 @@ class Retried(Generic[T]):
             ProviderAPIError: the last attempt's, with the number of `attempts`.
         """
         limits = self._limits
+        if limits.gate is not None:
+            await limits.gate()
         if limits.total is not None:
             self._ends = asyncio.get_running_loop().time() + limits.total
         try:
@@ -110,7 +120,7 @@ class Retried(Generic[T]):
         left = float("inf") if self._ends is None else self._ends - asyncio.get_running_loop().time()
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._limits.retries + 1) | stop_before_delay(left),
-            wait=_wait,
+            wait=self._wait,
             retry=retry_if_exception(lambda error: passes(error) and not self._is_over),
             reraise=True,
         )
@@ -120,6 +130,8 @@ class Retried(Generic[T]):
         if self._failed is not None:  # the attempt that was made already
             error, self._failed = self._failed, None
             raise error
+        if self._attempts and self._limits.gate is not None:
+            await self._before_the_end(self._limits.gate())
         self._attempts += 1
         pieces = self._attempt()
         try:
@@ -139,13 +151,31 @@ class Retried(Generic[T]):
                 return await anext(pieces, None)
         except TimeoutError as error:
             if until == ends:
-                self._is_over = True
-                said = f"was not done after {self._limits.total:g} s; see `total_timeout=`"
-            else:
-                said = f"said nothing for {silence:g} s; see `timeout=`"
-            raise ProviderTimeoutError(
-                f"{self._provider}: {self._model!r} {said}.", provider=self._provider, model=self._model
-            ) from error
+                raise self._over() from error
+            raise self._late(f"said nothing for {silence:g} s; see `timeout=`") from error
+
+    async def _before_the_end(self, waiting: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout_at(self._ends):
+                await waiting
+        except TimeoutError as error:
+            raise self._over() from error
+
+    def _over(self) -> ProviderTimeoutError:
+        self._is_over = True
+        return self._late(f"was not done after {self._limits.total:g} s; see `total_timeout=`")
+
+    def _late(self, said: str) -> ProviderTimeoutError:
+        return ProviderTimeoutError(
+            f"{self._provider}: {self._model!r} {said}.", provider=self._provider, model=self._model
+        )
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, ProviderAPIError) else None
+        if self._limits.wait is not None:
+            return max(asked or 0.0, float(self._limits.wait(state)))
+        return asked if asked is not None else _backoff(state)
 
 
 def passes(error: BaseException) -> bool:
@@ -157,13 +187,6 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, RateLimitError | ProviderConnectionError | ProviderTimeoutError):
         return True
     return error.status in _STATUS_THAT_PASSES
-
-
-def _wait(state: RetryCallState) -> float:
-    """What the service asked for, else exponential with full jitter, in seconds."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, ProviderAPIError) else None
-    return asked if asked is not None else _backoff(state)
 
 
 _KEY_LIKE = re.compile(r"\b(sk|pk|key|api)[-_][A-Za-z0-9_\-]{12,}")
