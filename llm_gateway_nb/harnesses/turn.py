@@ -57,6 +57,7 @@ class _Prepared:
         self.validated: Any = None
         self.tool: ToolDefinition | None = None
         self.failure: ToolError | None = None
+        self.beyond: str | None = None
         self.decision: Decision | None = None
         self.answer: Deferred[RelayResponse] | None = None
         self.content: Any = None
@@ -133,12 +134,11 @@ class ToolTurn:
                 raise UnknownToolError(prepared.name, offered=list(self._tools))
             if tool.execute is None:
                 raise ToolNotExecutableError(prepared.name)
-            prepared.validated = validate_input(tool, prepared.arguments)
+            self._validate(prepared, tool, prepared.arguments)
         except ToolError as error:
             prepared.failure = error
             self._say_called(prepared)
             return
-        prepared.arguments = plain_input(prepared.validated)
         prepared.decision = self._decide(prepared)
         if prepared.decision.outcome != "ask":
             self._say_called(prepared)
@@ -159,9 +159,14 @@ class ToolTurn:
             )
         )
 
+    def _validate(self, prepared: _Prepared, tool: ToolDefinition, arguments: Any) -> None:
+        prepared.validated = validate_input(tool, arguments)
+        prepared.arguments = plain_input(prepared.validated)
+        prepared.beyond = tool.goes_beyond(prepared.validated) if tool.goes_beyond is not None else None
+
     def _decide(self, prepared: _Prepared) -> Decision:
         derive = prepared.tool.derive_permission if prepared.tool is not None else None
-        return self._grants.decide(prepared.call(), call_id=prepared.call_id, derive=derive)
+        return self._grants.decide(prepared.call(), call_id=prepared.call_id, derive=derive, beyond=prepared.beyond)
 
     def _wake(self, _rule: ToolPermission) -> None:
         """A rule was added: what it covers need not be asked any more."""
@@ -225,12 +230,11 @@ class ToolTurn:
             return f"Denied: {response.reason}" if response.reason else "Denied."
         if response.input is not None and prepared.tool is not None:
             try:
-                prepared.validated = validate_input(prepared.tool, response.input)
+                self._validate(prepared, prepared.tool, response.input)
             except ToolInputError as error:
                 prepared.failure = error
                 return None
-            prepared.arguments = plain_input(prepared.validated)
-            denial = self._grants.denial(prepared.call(), call_id=prepared.call_id)
+            denial = self._grants.denial(prepared.call(), call_id=prepared.call_id, beyond=prepared.beyond)
             if denial is not None:
                 return denial.why
         if response.always and decision is not None and decision.rule is not None:
@@ -256,6 +260,7 @@ class ToolTurn:
             parent_id=prepared.call_id,
             spawn=None if spawn is None else lambda task: spawn(task, prepared.call_id),
             file_time=self._env.file_time,
+            beyond_workspace=True,  # `goes_beyond` was part of the decision, or of what a person said yes to
             emit_progress=progress,
         )
         timeout = tool.timeout_seconds if tool.timeout_seconds is not None else self._tool_timeout

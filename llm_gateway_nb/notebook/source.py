@@ -12,7 +12,7 @@ from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.permissions import Grants, PermissionPolicy
 from llm_gateway_nb.providers.base import request_messages
 from llm_gateway_nb.providers.media import Media, media_parts, with_media
-from llm_gateway_nb.tools import FileTime
+from llm_gateway_nb.tools import KnownFiles
 from llm_gateway_nb.types import (
     GeneratorHarnessModule,
     GeneratorInvokeParams,
@@ -79,7 +79,7 @@ def invoke_params(
         context=context,
         tools=list(tools) if tools else None,
         permissions=allowed,
-        env=InvokeEnv(grants=Grants(allowed, policy=policy), file_time=FileTime()),
+        env=InvokeEnv(grants=Grants(allowed, policy=policy), file_time=KnownFiles()),
         settings=settings or None,
     )
 

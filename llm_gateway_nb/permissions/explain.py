@@ -20,6 +20,8 @@ def why_asked(subject: Subject, rules: Sequence[Rule], hiding: Rule | None) -> s
     if hiding is not None:
         return f"asked because: {obstacle or 'its wording'}; it can't be told whether the deny rule {hiding} applies"
     candidates = [rule for rule in rules if rule.tool == subject.tool]
+    if subject.beyond is not None:
+        return f"asked because: {subject.beyond}"
     if not candidates:
         return f"asked because: no rule allows {subject}"
     if obstacle is not None and any(rule.command is not None for rule in candidates):

@@ -109,7 +109,14 @@ class Grants:
                 deny=[rule for layer in chain for rule in layer._given.deny or ()] or None,
             )
 
-    def decide(self, call: ToolCall, *, call_id: str | None = None, derive: Derive | None = None) -> Decision:
+    def decide(
+        self,
+        call: ToolCall,
+        *,
+        call_id: str | None = None,
+        derive: Derive | None = None,
+        beyond: str | None = None,
+    ) -> Decision:
         """Decide one call. An `allow` by an `allow_once` rule uses that rule up, exactly once among all threads.
 
         Args:
@@ -117,8 +124,9 @@ class Grants:
             call_id: its namespaced id, `<runId>/<rawId>`; `deny` may name either.
             derive: the tool's own way to make the "always" rule. What it gives counts if it covers the call; None from
                 it means that there is none.
+            beyond: what the tool's `goes_beyond` says of the call. Then only rules that name its path count.
         """
-        subject = Subject(call, self._shared.root)
+        subject = Subject(call, self._shared.root, beyond=beyond)
         denial = self._denial(subject, call_id)
         if denial is not None:
             return denial
@@ -147,12 +155,12 @@ class Grants:
                     "allow", f"allowed by the rule {alone}" if alone else "allowed by several rules together"
                 )
 
-    def denial(self, call: ToolCall, *, call_id: str | None = None) -> Decision | None:
+    def denial(self, call: ToolCall, *, call_id: str | None = None, beyond: str | None = None) -> Decision | None:
         """The denial of this call by the policy or a deny rule, or None. Uses nothing up.
 
         For a call that a person has just approved with other arguments: their yes stands unless this says no.
         """
-        return self._denial(Subject(call, self._shared.root), call_id)
+        return self._denial(Subject(call, self._shared.root, beyond=beyond), call_id)
 
     def grant(self, rule: ToolPermission) -> None:
         """Add a rule for the whole tree, then call the subscribers, in this thread. It can't pass the policy."""

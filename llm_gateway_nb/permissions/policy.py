@@ -51,5 +51,7 @@ class Ceiling:
             return f"denied: the policy never allows {rule}, and it cannot be told whether {subject} is that"
         if self._allow is None or covers(self._allow, subject):
             return None
+        if subject.beyond is not None:
+            return f"denied: {subject.beyond}, and the policy names no path there"
         limits = ", ".join(str(rule) for rule in self._allow if rule.tool == subject.tool)
         return f"denied: the policy allows {f'only {limits} here' if limits else f'no {subject.tool!r} calls'}"

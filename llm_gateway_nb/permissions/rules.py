@@ -28,6 +28,7 @@ class Rule:
         self._paths = {name: PathPattern(text, root) for name, text in params.items() if kind_of(name) != "text"}
         self.command = CommandPattern(params[_COMMAND]) if _COMMAND in params else None
         self._paths.pop(_COMMAND, None)
+        self._names_paths = bool(self._paths)
         # A key from a newer peer may be a condition that we do not understand: such a rule allows nothing.
         self._can_allow = not permission.model_extra
 
@@ -36,7 +37,7 @@ class Rule:
 
     def allows_beside_command(self, subject: Subject) -> bool:
         """Whether it allows the call, its command left aside."""
-        if not self._can_allow or self.tool != subject.tool:
+        if not self._can_allow or self.tool != subject.tool or (subject.beyond is not None and not self._names_paths):
             return False
         return all(
             len(subject.spellings(name)) == 1 and (name == _COMMAND or self._allows_argument(name, subject))

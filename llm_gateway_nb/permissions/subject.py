@@ -45,7 +45,7 @@ def _folded(name: str) -> str:
 class Subject:
     """One call. What it looks up or resolves it remembers, so that all rules judge the same thing."""
 
-    def __init__(self, call: ToolCall | Mapping[str, Any], root: Root) -> None:
+    def __init__(self, call: ToolCall | Mapping[str, Any], root: Root, *, beyond: str | None = None) -> None:
         name: Any = None
         arguments: Any = None
         raw_id: Any = None
@@ -56,6 +56,8 @@ class Subject:
         self.tool: str | None = name if isinstance(name, str) else None
         self.id: str | None = raw_id if isinstance(raw_id, str) else None
         self.arguments: dict[str, Any] = dict(arguments) if isinstance(arguments, Mapping) else {}
+        self.beyond = beyond
+        """Why only a rule that names a path can allow it, where its tool says so: it leaves the tool's workspace."""
         self._root = root
         self._resolved: dict[str, str | None] = {}
 

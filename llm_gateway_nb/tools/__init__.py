@@ -3,9 +3,9 @@
 from llm_gateway_nb.tools.agent import agent_tool
 from llm_gateway_nb.tools.bash import bash_tool
 from llm_gateway_nb.tools.decorator import tool
-from llm_gateway_nb.tools.file_time import FileTime
+from llm_gateway_nb.tools.known_files import KnownFiles
 from llm_gateway_nb.tools.patch import patch_tool
 from llm_gateway_nb.tools.read import read_tool
 from llm_gateway_nb.tools.validate import plain_input, validate_input
 
-__all__ = ["FileTime", "agent_tool", "bash_tool", "patch_tool", "plain_input", "read_tool", "tool", "validate_input"]
+__all__ = ["KnownFiles", "agent_tool", "bash_tool", "patch_tool", "plain_input", "read_tool", "tool", "validate_input"]

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.permissions import derive_permission
 from llm_gateway_nb.types import ToolContext, ToolDefinition, ToolExecutionResult
 
@@ -29,7 +30,8 @@ command as UTF-8, and in some others a quote is not a quote."""
 
 def make_bash_tool(
     *,
-    timeout_seconds: float = 60.0,
+    timeout: float = 5.0,
+    max_timeout: float | None = None,
     cwd: str | Path | None = None,
     env: dict[str, str] | None = None,
     max_output: int = 30_000,
@@ -37,21 +39,25 @@ def make_bash_tool(
     """The tool with other options.
 
     Args:
-        timeout_seconds: the longest that the model may let a command run, and the default.
+        timeout: seconds a command may run where the model does not say; it reads this in the schema.
+        max_timeout: the most it may say; None is 600, or `timeout` if that is more.
         cwd: where commands start; None is the notebook's folder at the time of the call.
         env: more environment variables; beside them a command gets PATH, HOME, the locale and little else.
         max_output: characters of output that the model reads; of more it gets the beginning and the end.
     """
 
+    if timeout <= 0 or (max_timeout is not None and max_timeout < timeout):
+        raise ConfigurationError(f"bash_tool: timeout is above 0 and at most max_timeout, not {timeout!r}.")
+    seconds, most = timeout, max(timeout, 600.0) if max_timeout is None else max_timeout
+
     class Bash(BaseModel):
         model_config = ConfigDict(extra="forbid")
 
         command: str = Field(description="The command, as typed into bash.", min_length=1)
-        timeout: float | None = Field(default=None, gt=0, le=timeout_seconds, description="Seconds it may run.")
+        timeout: float = Field(default=seconds, gt=0, le=most, description="Seconds it may run.")
 
     async def execute(given: Bash, ctx: ToolContext) -> ToolExecutionResult[dict[str, Any]]:
         output = _Output(max_output, ctx)
-        seconds = given.timeout if given.timeout is not None else timeout_seconds
         async with _Pipes(output) as pipes:
             process = await asyncio.create_subprocess_exec(
                 "bash",
@@ -67,13 +73,13 @@ def make_bash_tool(
             pipes.hand_over()
             timed_out = False
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(given.timeout):
                     await process.wait()
             except TimeoutError:
                 timed_out = True
             finally:
                 await _kill_group(process)
-        note = f"\n[timed out after {seconds:g} seconds]" if timed_out else ""
+        note = f"\n[timed out after {given.timeout:g} seconds]" if timed_out else ""
         if process.returncode and not timed_out:
             note = f"\n[exit code {process.returncode}]"
         text = (output.text() + note).strip("\n") or "[no output]"
@@ -87,18 +93,27 @@ def make_bash_tool(
         execute=execute,
         derive_permission=lambda params: derive_permission("bash", {"command": params["command"]}, root=cwd),
     )
-    definition._configure = make_bash_tool
+    definition._configure = partial(
+        make_bash_tool, timeout=timeout, max_timeout=max_timeout, cwd=cwd, env=env, max_output=max_output
+    )
     return definition
 
 
 class _Output:
-    """What both streams said, in the order it came: all of it up to a limit, then only the beginning and the end."""
+    """What both streams said, in the order it came: all of it up to a limit, then only the beginning and the end.
+
+    Where stderr said anything, a line tells where each stream begins.
+    """
 
     def __init__(self, limit: int, ctx: ToolContext) -> None:
         self._half = limit // 2
         self._head: list[str] = []
         self._tail: deque[str] = deque()
         self._head_size = self._tail_size = self._size = 0
+        self._stream: str | None = None
+        self._first: str | None = None
+        self._has_stderr = False
+        self._at_line_start = True
         self._ctx = ctx
 
     async def read(self, name: str, stream: asyncio.StreamReader) -> None:
@@ -112,6 +127,17 @@ class _Output:
             return
         if self._size < 2 * self._half:  # a person is shown as much as the model reads; more would only fill the page
             self._ctx.progress({"stream": name, "text": text})
+        if name != self._stream:
+            if self._stream is None:
+                self._first = name
+            else:
+                self._keep(f"{'' if self._at_line_start else chr(10)}[{name}]\n")
+            self._stream = name
+            self._has_stderr = self._has_stderr or name == "stderr"
+        self._at_line_start = text.endswith("\n")
+        self._keep(text)
+
+    def _keep(self, text: str) -> None:
         self._size += len(text)
         room = self._half - self._head_size
         head, rest = text[:room], text[room:]
@@ -128,7 +154,8 @@ class _Output:
         tail = "".join(self._tail)[-self._half :]
         cut = self._size - self._head_size - len(tail)
         marker = f"\n[… {cut} characters left out …]\n" if cut else ""
-        return "".join(self._head) + marker + tail
+        label = f"[{self._first}]\n" if self._has_stderr else ""
+        return label + "".join(self._head) + marker + tail
 
 
 class _Pipes:
@@ -175,7 +202,10 @@ _PIPE_SECONDS = 1.0
 
 
 def _inherited() -> dict[str, str]:
-    return {**{key: os.environ[key] for key in _SAFE_VARIABLES if key in os.environ}, "LC_ALL": "C.UTF-8"}
+    kept = {key: os.environ[key] for key in _SAFE_VARIABLES if key in os.environ}
+    # A relative folder on the path would let a file of the workspace pass for `ls`.
+    path = [folder for folder in kept.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(folder)]  # noqa: PTH117
+    return {**kept, "PATH": os.pathsep.join(path), "LC_ALL": "C.UTF-8"}
 
 
 async def _kill_group(process: asyncio.subprocess.Process) -> None:

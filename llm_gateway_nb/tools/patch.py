@@ -13,11 +13,11 @@ from pydantic_core import PydanticCustomError
 
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.permissions import derive_permission
-from llm_gateway_nb.tools.file_time import default_file_time
+from llm_gateway_nb.tools.known_files import known_files
 from llm_gateway_nb.tools.patch_parse import Operation, anchor_paths, parse_patch, paths_of
 from llm_gateway_nb.tools.patch_plan import Action, Plan, Report
 from llm_gateway_nb.tools.patch_write import write_all
-from llm_gateway_nb.tools.workspace import Place, Workspace, in_thread
+from llm_gateway_nb.tools.workspace import Place, Workspace, in_thread, outside
 from llm_gateway_nb.types import FileTime, ToolContext, ToolDefinition, ToolExecutionResult
 
 __all__ = ["patch_tool"]
@@ -47,7 +47,8 @@ def make_patch_tool(*, root: str | Path | None = None, max_bytes: int = 10_000_0
     """The tool with other options.
 
     Args:
-        root: the workspace; what lies outside is refused. None is the working directory at the time of the call.
+        root: the workspace; what lies outside asks, unless a rule names its path. None is the working
+            directory at the time of the call.
         max_bytes: a larger file is not updated.
     """
     workspace = Workspace(root, tool="patch_tool")
@@ -71,7 +72,9 @@ def make_patch_tool(*, root: str | Path | None = None, max_bytes: int = 10_000_0
             return self
 
     async def execute(given: Patch, ctx: ToolContext) -> Result:
-        file_time = default_file_time if ctx.file_time is None else ctx.file_time
+        for place in given._places.values():
+            workspace.check(place, ctx)
+        file_time = known_files if ctx.file_time is None else ctx.file_time
         plan = Plan(given._places, file_time, max_bytes=max_bytes)
 
         def work(stop: threading.Event) -> Result:
@@ -82,7 +85,7 @@ def make_patch_tool(*, root: str | Path | None = None, max_bytes: int = 10_000_0
             except OSError as error:
                 raise ToolError(f"Nothing was changed, because a file can't be read: {error.strerror}.") from None
 
-        async with default_file_time.with_lock(*(place.real for place in given._places.values())):
+        async with known_files.with_lock(*(place.real for place in given._places.values())):
             return await in_thread(work)
 
     definition = ToolDefinition(
@@ -91,6 +94,7 @@ def make_patch_tool(*, root: str | Path | None = None, max_bytes: int = 10_000_0
         schema_=Patch,
         execute=execute,
         derive_permission=lambda params: derive_permission("patch", {"patch": params["patch"]}, root=workspace.root()),
+        goes_beyond=lambda given: outside(given._places.values()),
     )
     definition._configure = partial(make_patch_tool, root=root, max_bytes=max_bytes)
     return definition

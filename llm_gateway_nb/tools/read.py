@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 from pydantic_core import PydanticCustomError
 
 from llm_gateway_nb.errors import ToolError
-from llm_gateway_nb.tools.file_time import default_file_time
+from llm_gateway_nb.permissions import derive_permission
+from llm_gateway_nb.tools.known_files import known_files
 from llm_gateway_nb.tools.read_media import media_type, read_media
 from llm_gateway_nb.tools.read_text import Page, read_page
-from llm_gateway_nb.tools.workspace import Folder, Place, Workspace, in_thread, open_folder
+from llm_gateway_nb.tools.workspace import Folder, Place, Workspace, in_thread, open_folder, outside
 from llm_gateway_nb.types import FileTime, ToolContext, ToolDefinition, ToolExecutionResult
 
 __all__ = ["read_tool"]
@@ -37,7 +38,8 @@ def make_read_tool(
     """The tool with other options.
 
     Args:
-        root: the workspace; what lies outside is refused. None is the working directory at the time of the call.
+        root: the workspace; what lies outside asks, unless a rule names its path. None is the working
+            directory at the time of the call.
         max_text_bytes: of a longer text the model gets this much, and is told how to go on.
         max_media_bytes: a larger image or PDF is refused.
     """
@@ -63,7 +65,8 @@ def make_read_tool(
             return self
 
     async def execute(given: Read, ctx: ToolContext) -> Result:
-        file_time = default_file_time if ctx.file_time is None else ctx.file_time
+        workspace.check(given._place, ctx)
+        file_time = known_files if ctx.file_time is None else ctx.file_time
         page = partial(read_page, offset=given.offset, limit=given.limit, max_bytes=max_text_bytes)
 
         def work(stop: threading.Event) -> Result:
@@ -79,6 +82,9 @@ def make_read_tool(
         description="Read a file: text as numbered lines, an image or a PDF as you see it, a folder as its names.",
         schema_=Read,
         execute=execute,
+        # Which lines are read is not what a person means by "always".
+        derive_permission=lambda params: derive_permission("read", {"path": params["path"]}),
+        goes_beyond=lambda given: outside([given._place]),
     )
     definition._configure = partial(
         make_read_tool, root=root, max_text_bytes=max_text_bytes, max_media_bytes=max_media_bytes

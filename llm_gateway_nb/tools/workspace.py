@@ -1,5 +1,8 @@
 """The workspace: the one folder that file tools work in, and how they open what is in it.
 
+What lies outside is opened only where it was allowed by its path, by a rule that names the parameter or by a person; a rule
+for the bare tool means the workspace.
+
 A path is resolved once, when the call is judged. What is opened afterwards is opened folder by folder from the root, and no
 step follows a link: a link that was put there since then is refused, wherever it leads.
 """
@@ -11,15 +14,16 @@ import contextlib
 import os
 import stat
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.permissions.paths import resolve
+from llm_gateway_nb.types import ToolContext
 
-__all__ = ["Folder", "Place", "Workspace", "in_thread", "open_folder"]
+__all__ = ["Folder", "Place", "Workspace", "in_thread", "open_folder", "outside"]
 
 T = TypeVar("T")
 
@@ -33,21 +37,23 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A real path in a workspace: absolute, all links resolved as they stood when the call was made."""
+    """A real path: absolute, all links resolved as they stood when the call was made. It is walked to from `root`."""
 
     root: str
     real: str
+    outside_of: str | None = None
+    """The workspace that it does not lie in; its `root` is then that of the file system."""
 
     @property
     def parent(self) -> Place:
-        return Place(self.root, os.path.dirname(self.real))  # noqa: PTH120
+        return Place(self.root, os.path.dirname(self.real), self.outside_of)  # noqa: PTH120
 
     @property
     def name(self) -> str:
         return os.path.basename(self.real)  # noqa: PTH119
 
     def __str__(self) -> str:
-        return os.path.relpath(self.real, self.root)
+        return self.real if self.outside_of is not None else os.path.relpath(self.real, self.root)
 
 
 class Workspace:
@@ -76,7 +82,15 @@ class Workspace:
             raise ToolError("The working directory is gone, so there is no workspace to find a file in.") from None
 
     def anchored(self, path: str) -> str:
-        """A path from the workspace as it reads from the working directory, from where permission rules count."""
+        """A path from the workspace as it reads from the working directory, from where permission rules count; the real
+        path of what lies outside, because that is what a rule or a person allows.
+
+        Raises:
+            ToolError: it can be read in two ways.
+        """
+        place = self.place(path)
+        if place.outside_of is not None:
+            return place.real
         if self._root is None or not path or path.startswith("~") or os.path.isabs(path):  # noqa: PTH117
             return path
         with contextlib.suppress(OSError):  # no working directory: nothing can be relative to it
@@ -88,17 +102,35 @@ class Workspace:
         """Where a path, absolute or counted from the root, really is.
 
         Raises:
-            ToolError: it lies outside, or can be read in two ways.
+            ToolError: it can be read in two ways.
         """
         root = self.root()
         real = resolve(path, root)
         if real is None:
             raise ToolError(f"The path {path!r} could mean more than one file; write it without `~` and `link/..`.")
         if real != root and not real.startswith(root.rstrip("/") + "/"):
-            raise ToolError(
-                f"{path!r} lies outside the workspace {root}; the option `{self._tool}(root=...)` sets another one."
-            )
+            return Place("/", real, outside_of=root)
         return Place(root, real)
+
+    def check(self, place: Place, ctx: ToolContext) -> None:
+        """Nothing, if the tool may work there.
+
+        Raises:
+            ToolError: it lies outside, and nobody has allowed the call for where it leads.
+        """
+        if place.outside_of is not None and not ctx.beyond_workspace:
+            raise ToolError(
+                f"{_lies_outside(place)}; a rule with its path allows it, or the option `{self._tool}(root=...)`."
+            )
+
+
+def outside(places: Iterable[Place]) -> str | None:
+    """What a person should know of the places that do not lie in the workspace; None if all do."""
+    return next((_lies_outside(place) for place in places if place.outside_of is not None), None)
+
+
+def _lies_outside(place: Place) -> str:
+    return f"{place.real!r} lies outside the workspace {place.outside_of}"
 
 
 class Folder:
@@ -114,6 +146,9 @@ class Folder:
     def _at(self, name: str) -> str:
         return name if self._fd is not None else os.path.join(self.place.real, name)  # noqa: PTH118
 
+    def _below(self, name: str) -> Place:
+        return replace(self.place, real=os.path.join(self.place.real, name))  # noqa: PTH118
+
     def status(self, name: str) -> os.stat_result | None:
         """Of the file itself, also if it is a link; None where there is none."""
         try:
@@ -128,7 +163,7 @@ class Folder:
             ToolError: it is no plain file, or has become a link.
         """
         status = self.status(name)
-        place = Place(self.place.root, os.path.join(self.place.real, name))  # noqa: PTH118
+        place = self._below(name)
         if status is not None:
             _check_plain(status, place)
         fd = os.open(self._at(name), os.O_RDONLY | _NO_LINK | _AT_ONCE, dir_fd=self._fd)
@@ -161,7 +196,7 @@ class Folder:
 
     def step(self, name: str, *, made: list[Place] | None = None) -> Folder:
         """The folder of that name in this one, made if it is missing and `made` is there to note it."""
-        place = Place(self.place.root, os.path.join(self.place.real, name))  # noqa: PTH118
+        place = self._below(name)
         if made is not None and self.status(name) is None:
             with contextlib.suppress(FileExistsError):  # somebody else has just made it
                 os.mkdir(self._at(name), dir_fd=self._fd)
@@ -209,7 +244,7 @@ def open_folder(place: Place, *, made: list[Place] | None = None) -> Folder:
         FileNotFoundError: a step is missing.
     """
     try:
-        folder = Folder(Place(place.root, place.root), os.open(place.root, _AS_FOLDER) if _HAS_DIR_FD else None)
+        folder = Folder(replace(place, real=place.root), os.open(place.root, _AS_FOLDER) if _HAS_DIR_FD else None)
     except OSError as error:
         raise ToolError(f"The workspace {place.root} can't be opened: {error.strerror}.") from None
     for part in Path(place.real).relative_to(place.root).parts:

@@ -66,6 +66,8 @@ class ToolContext(WireModel):
     spawn: Callable[[str], Awaitable[str]] | None = Field(default=None, exclude=True, repr=False)
     """Runs a subagent on a task and gives its answer; None where nobody can spawn."""
     file_time: FileTime | None = Field(default=None, exclude=True, repr=False)
+    beyond_workspace: bool = Field(default=False, exclude=True, repr=False)
+    """Whoever executes has held what `ToolDefinition.goes_beyond` said against the rules, or has asked."""
     emit_progress: Callable[[Any], None] | None = Field(default=None, exclude=True, repr=False)
 
     def progress(self, content: Any) -> None:
@@ -84,7 +86,7 @@ class ToolDefinition(WireModel):
     a coroutine function: it gets the validated instance of the class (a dict for a JSON Schema) and a `ToolContext`, and
     gives a `ToolExecutionResult`, a text, or any JSON value. Functions never travel on the wire.
 
-    A tool is a value: calling it with options gives a copy, `bash_tool(timeout_seconds=60)`.
+    A tool is a value: calling it with options gives a copy, `bash_tool(timeout=60)`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -98,6 +100,9 @@ class ToolDefinition(WireModel):
     derive_permission: Callable[[dict[str, Any]], ToolPermission | None] | None = Field(
         default=None, exclude=True, repr=False
     )
+    goes_beyond: Callable[[Any], str | None] | None = Field(default=None, exclude=True, repr=False)
+    """Of the validated input: why a rule for the bare tool does not cover this call, as in "'/etc/hosts' lies outside the
+    workspace /work"; None if it does. Then only a rule that names the path, or a person, allows it."""
     timeout_seconds: float | None = optional()
     """How long one call may take; None leaves it to the harness. Time in which a person is asked does not count."""
 

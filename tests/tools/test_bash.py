@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llm_gateway_nb.errors import ToolInputError
+from llm_gateway_nb.errors import ConfigurationError, ToolInputError
 from llm_gateway_nb.tools import bash_tool, validate_input
 from llm_gateway_nb.types import ToolContext, ToolExecutionResult
 
@@ -40,8 +41,10 @@ async def dead(pid: int) -> bool:
 async def test_output_and_exit_code_are_what_the_model_reads() -> None:
     assert (await bash("echo hello")).context == "hello"
     failed = await bash("echo out; echo oops >&2; exit 3")
-    assert "oops" in str(failed.context)
-    assert str(failed.context).endswith("[exit code 3]")
+    assert failed.context in {
+        "[stdout]\nout\n[stderr]\noops\n\n[exit code 3]",
+        "[stderr]\noops\n[stdout]\nout\n\n[exit code 3]",  # two pipes have no order between them
+    }
     assert failed.result == {"exitCode": 3, "timedOut": False}
     assert (await bash("true")).context == "[no output]"
 
@@ -65,6 +68,39 @@ async def test_a_chatty_command_stops_at_its_time_and_its_output_is_bounded() ->
     assert len(str(result.context)) < 1200
     assert "characters left out" in str(result.context)
     assert sum(len(part["text"]) for part in seen) < 200_000, "the page is not flooded either"
+
+
+async def test_100_mb_of_output_are_read_in_little_memory_and_the_cut_is_marked() -> None:
+    tracemalloc.start()
+    try:
+        result = await bash("echo first; head -c 100000000 /dev/zero | tr '\\0' 'x'; echo; echo last", timeout=60)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    text = str(result.context)
+    assert peak < 4_000_000
+    assert text.startswith("first\nxxx")
+    assert text.endswith("xxx\nlast")
+    assert f"[… {100_000_000 + 6 + 6 - 30_000} characters left out …]" in text
+
+
+async def test_streams_are_told_apart_where_both_have_something_to_say() -> None:
+    assert (await bash("echo only >&2")).context == "[stderr]\nonly"
+    assert (await bash("echo only")).context == "only"
+
+
+def test_the_time_limit_is_in_the_schema_and_applied_from_there() -> None:
+    assert validate_input(bash_tool, {"command": "ls"}).timeout == 5
+    assert validate_input(bash_tool, {"command": "ls", "timeout": 10}).timeout == 10
+    assert validate_input(bash_tool(timeout=60), {"command": "ls"}).timeout == 60
+    assert bash_tool.json_schema()["properties"]["timeout"]["default"] == 5
+
+
+async def test_no_folder_of_the_workspace_is_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "date").write_text("#!/bin/sh\necho evil\n")
+    (tmp_path / "date").chmod(0o755)
+    monkeypatch.setenv("PATH", f".::{os.environ['PATH']}")
+    assert "evil" not in str((await bash("date", bash_tool(cwd=tmp_path))).context)
 
 
 async def test_nothing_that_it_started_outlives_it(tmp_path: Path) -> None:
@@ -97,10 +133,13 @@ async def test_it_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_options_give_a_copy(tmp_path: Path) -> None:
-    here = bash_tool(cwd=tmp_path, timeout_seconds=2)
+    here = bash_tool(cwd=tmp_path, timeout=2, max_timeout=10)
     assert (await bash("pwd", here)).context == str(tmp_path)
+    assert (await bash("pwd", here(max_output=100))).context == str(tmp_path), "options add up"
     with pytest.raises(ToolInputError, match="timeout"):
         await bash("true", here, timeout=60)
+    with pytest.raises(ConfigurationError, match="timeout is above 0"):
+        bash_tool(timeout=0)
     with pytest.raises(TypeError, match="color"):
         bash_tool(color="red")
 

@@ -14,7 +14,7 @@ import pytest
 
 from llm_gateway_nb.errors import ToolError, ToolInputError
 from llm_gateway_nb.permissions import Grants
-from llm_gateway_nb.tools import FileTime, patch_tool, plain_input, read_tool, validate_input
+from llm_gateway_nb.tools import KnownFiles, patch_tool, plain_input, read_tool, validate_input
 from llm_gateway_nb.tools.workspace import Folder
 from llm_gateway_nb.types import Permissions, ToolCall, ToolContext, ToolDefinition, ToolExecutionResult
 
@@ -24,7 +24,7 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files = FileTime()
+        self.files = KnownFiles()
 
     def write(self, name: str, text: str) -> Path:
         """A file that the model has read."""
@@ -366,14 +366,30 @@ async def test_a_cancelled_patch_is_done_as_a_whole_or_not_at_all_and_is_over_wh
 
 
 @pytest.mark.parametrize("header", ["Add File: ../x", "Update File: link/x", "Delete File: /etc/passwd"])
-def test_a_patch_that_reaches_outside_is_refused_before_anybody_is_asked(
+async def test_a_patch_that_reaches_outside_says_so_and_is_refused_by_itself(
     here: Session, tmp_path: Path, header: str
 ) -> None:
     (here.folder / "link").symlink_to(tmp_path)
-    with pytest.raises(ToolInputError, match=r"outside the workspace .*/here; the option `patch_tool\(root=...\)`"):
-        here.given("*** Add File: fine", "+x", f"*** {header}", *(["+x"] if "Delete" not in header else []))
-    with pytest.raises(ToolInputError, match="outside the workspace"):
-        here.given("*** Update File: a", "*** Move to: ../b", "@@", "-a")
+    given = here.given("*** Add File: fine", "+x", f"*** {header}", *(["+x"] if "Delete" not in header else []))
+    assert patch_tool.goes_beyond is not None
+    assert "lies outside the workspace" in str(patch_tool.goes_beyond(given))
+    with pytest.raises(
+        ToolError, match=r"outside the workspace .*/here; a rule .* the option `patch_tool\(root=...\)`"
+    ):
+        await here.execute(given)
+    moved = here.given("*** Update File: a", "*** Move to: ../b", "@@", "-a")
+    assert f"Move to: {tmp_path}/b" in moved.patch, "the person and the rules see where it leads"
+    with pytest.raises(ToolError, match="outside the workspace"):
+        await here.execute(moved)
+    assert here.names() == []
+
+
+async def test_a_patch_that_was_allowed_beyond_the_workspace_is_done_there(here: Session, tmp_path: Path) -> None:
+    given = here.given("*** Add File: ../beside/new", "+x", "*** Add File: in", "+y")
+    assert patch_tool.execute is not None
+    result = await patch_tool.execute(given, ToolContext(file_time=here.files, beyond_workspace=True))
+    assert result.context == f"added {tmp_path}/beside/new (+1 -0)\nadded in (+1 -0)"
+    assert (tmp_path / "beside" / "new").read_text() == "x\n"
 
 
 def test_a_broken_patch_is_refused_before_anybody_is_asked(here: Session) -> None:

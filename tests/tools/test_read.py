@@ -14,7 +14,7 @@ import pytest
 
 from llm_gateway_nb.errors import ToolError, ToolInputError
 from llm_gateway_nb.permissions import Grants
-from llm_gateway_nb.tools import FileTime, plain_input, read_tool, validate_input
+from llm_gateway_nb.tools import KnownFiles, plain_input, read_tool, validate_input
 from llm_gateway_nb.types import (
     DocumentContentPart,
     ImageContentPart,
@@ -209,7 +209,7 @@ async def test_a_file_in_the_place_of_a_folder_and_one_that_may_not_be_read_are_
 
 
 async def test_what_was_read_is_noted_and_what_was_refused_is_not(here: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     (here / "a").write_text("text")
     (here / "b").write_bytes(b"\0")
     await read("a", file_time=files)
@@ -226,14 +226,36 @@ async def test_what_was_read_is_noted_and_what_was_refused_is_not(here: Path) ->
 @pytest.mark.parametrize(
     "path", ["../secret", "{tmp}/secret", "out", "up/secret", "{tmp}", "/etc/passwd", "../here2/x"]
 )
-async def test_a_path_outside_the_workspace_is_refused_before_anybody_is_asked(
+async def test_a_path_outside_the_workspace_says_so_and_is_refused_by_itself(
     here: Path, tmp_path: Path, path: str
 ) -> None:
     (tmp_path / "secret").write_text("secret")
     (here / "out").symlink_to(tmp_path / "secret")
     (here / "up").symlink_to(tmp_path)
-    with pytest.raises(ToolInputError, match=r"lies outside the workspace .*/here; the option `read_tool\(root=...\)`"):
-        validate_input(read_tool, {"path": path.format(tmp=tmp_path)})
+    given = validate_input(read_tool, {"path": path.format(tmp=tmp_path)})
+    assert given.path == str((here / path.format(tmp=tmp_path)).resolve()), (
+        "the person and the rules see where it leads"
+    )
+    assert read_tool.goes_beyond is not None
+    assert read_tool.goes_beyond(given) == f"{given.path!r} lies outside the workspace {here}"
+    with pytest.raises(ToolError, match=r"outside the workspace .*/here; a rule .* the option `read_tool\(root=...\)`"):
+        await text(path.format(tmp=tmp_path))
+
+
+async def test_what_was_allowed_beyond_the_workspace_is_read_there_and_no_link_is_followed(
+    here: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "f").write_text("data")
+    given = validate_input(read_tool, {"path": "../data/f"})
+    allowed = ToolContext(beyond_workspace=True)
+    assert read_tool.execute is not None
+    result = await read_tool.execute(given, allowed)
+    assert (result.context, result.result["path"]) == ("   1 | data", f"{tmp_path}/data/f")
+    (tmp_path / "data" / "f").unlink()
+    (tmp_path / "data" / "f").symlink_to("/etc/passwd")
+    with pytest.raises(ToolError, match="is a link that was not there"):
+        await read_tool.execute(given, allowed)
 
 
 @pytest.mark.parametrize("path", ["~/x", "up/../x", "a\0b", "x" * 5000])
@@ -250,7 +272,7 @@ async def test_a_root_of_its_own_is_an_option_and_stays_with_further_options(her
     (here / "f").write_text("here")
     tool = read_tool(root=tmp_path / "data")(max_text_bytes=1_000)
     assert await text("f", tool) == "   1 | data"
-    with pytest.raises(ToolInputError, match="outside the workspace"):
+    with pytest.raises(ToolError, match="outside the workspace"):
         await text(here / "f", tool)
     with pytest.raises(TypeError, match="color"):
         read_tool(color="red")

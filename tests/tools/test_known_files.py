@@ -1,4 +1,4 @@
-"""`FileTime` knows files by what they are, and gives each to one at a time."""
+"""`KnownFiles` knows files by what they are, and gives each to one at a time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from llm_gateway_nb.errors import ToolError
-from llm_gateway_nb.tools import FileTime
-from llm_gateway_nb.types import FileTime as FileTimeProtocol
-from llm_gateway_nb.types import ToolContext
+from llm_gateway_nb.tools import KnownFiles
+from llm_gateway_nb.types import FileTime, ToolContext
 
 
 @pytest.fixture
@@ -23,13 +22,13 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_it_is_what_a_context_wants() -> None:
-    files = FileTime()
-    assert isinstance(files, FileTimeProtocol)
+    files = KnownFiles()
+    assert isinstance(files, FileTime)
     assert ToolContext(file_time=files).file_time is files
 
 
 def test_a_file_that_was_read_and_left_alone_passes(file: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     files.read(file)
     files.check(file)
     files.check(str(file))
@@ -37,11 +36,11 @@ def test_a_file_that_was_read_and_left_alone_passes(file: Path) -> None:
 
 def test_a_file_that_was_never_read_does_not_pass(file: Path) -> None:
     with pytest.raises(ToolError, match=r"file.txt' has not been read yet; read it first\.$"):
-        FileTime().check(file)
+        KnownFiles().check(file)
 
 
 def test_a_file_that_is_gone_or_replaced_or_longer_does_not_pass(file: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     files.read(file)
     file.write_text("longer")
     with pytest.raises(ToolError, match="has changed since it was read; read it again"):
@@ -64,7 +63,7 @@ def test_a_file_that_is_gone_or_replaced_or_longer_does_not_pass(file: Path) -> 
 
 
 def test_a_change_that_the_clock_of_the_file_system_does_not_show_is_seen(file: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     files.read(file)
     before = file.stat()
     file.write_text("two")
@@ -78,7 +77,7 @@ def test_two_spellings_of_a_path_are_one_file(file: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(file.parent)
     (file.parent / "folder").mkdir()
     (file.parent / "link").symlink_to(file)
-    files = FileTime()
+    files = KnownFiles()
     files.read("folder/../file.txt")
     for spelling in (file, "file.txt", "./file.txt", "link"):
         files.check(spelling)
@@ -89,7 +88,7 @@ def test_two_spellings_of_a_path_are_one_file(file: Path, monkeypatch: pytest.Mo
 
 def test_it_remembers_so_many_files_and_forgets_the_oldest(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in "abc"]
-    files = FileTime(remembered=2)
+    files = KnownFiles(remembered=2)
     for path in paths:
         path.touch()
     files.read(paths[0])
@@ -106,7 +105,7 @@ async def test_two_who_want_one_file_have_it_one_after_the_other_in_the_order_th
     happened: list[int] = []
 
     async def work(number: int, path: Path | str) -> None:
-        async with FileTime().with_lock(path):  # whoever's `FileTime` it is
+        async with KnownFiles().with_lock(path):  # whoever's they are
             happened.append(number)
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -119,7 +118,7 @@ async def test_two_who_want_one_file_have_it_one_after_the_other_in_the_order_th
 
 
 async def test_different_files_are_had_together(file: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     both = asyncio.Barrier(2)
 
     async def work(path: Path) -> None:
@@ -132,7 +131,7 @@ async def test_different_files_are_had_together(file: Path) -> None:
 
 
 async def test_several_files_at_once_in_any_order_never_block_each_other(tmp_path: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     paths = [tmp_path / name for name in "abc"]
     inside = 0
 
@@ -150,7 +149,7 @@ async def test_several_files_at_once_in_any_order_never_block_each_other(tmp_pat
 
 
 async def test_one_that_is_cancelled_while_waiting_or_when_its_turn_comes_leaves_the_line(file: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     had: list[str] = []
 
     async def work(name: str) -> None:
@@ -169,7 +168,7 @@ async def test_one_that_is_cancelled_while_waiting_or_when_its_turn_comes_leaves
 
 
 async def test_an_error_inside_gives_the_file_back(file: Path) -> None:
-    files = FileTime()
+    files = KnownFiles()
     with pytest.raises(ZeroDivisionError):
         async with files.with_lock(file):
             raise ZeroDivisionError
@@ -184,7 +183,7 @@ def test_event_loops_in_several_threads_share_the_line(file: Path) -> None:
     async def work() -> None:
         nonlocal most
         for _ in range(50):
-            async with FileTime().with_lock(file):
+            async with KnownFiles().with_lock(file):
                 inside.append(1)
                 most = max(most, len(inside))
                 await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""`FileTime`: remembers how a file was when it was read, so that a write to one that has changed since is refused."""
+"""`KnownFiles`: how files were when they were read, so that a write to one that has changed since is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.primitives import Deferred, deferred
 
-__all__ = ["FileTime", "default_file_time"]
+__all__ = ["KnownFiles", "known_files"]
 
 _YOUNG_NANOSECONDS = 100_000_000
 """Clocks of file systems are coarse: a file written just now can be written again and bear the same time."""
@@ -31,7 +31,7 @@ class _Stamp(NamedTuple):
     """Of a file that was so young that its time proves nothing; else None."""
 
 
-class FileTime:
+class KnownFiles:
     """The files that somebody has read, by their real paths: two spellings of a path are one file.
 
     All methods may be called from any thread. Of more than `remembered` files, those that were not read for the longest
@@ -89,9 +89,9 @@ class FileTime:
 
     @asynccontextmanager
     async def with_lock(self, path: str | Path, *more: str | Path) -> AsyncIterator[None]:
-        """Have these files to oneself, in the order of asking: `async with file_time.with_lock(path): ...`.
+        """Have these files to oneself, in the order of asking: `async with files.with_lock(path): ...`.
 
-        One at a time per file, in this process, over all `FileTime`s and event loops; other files are not waited for.
+        One at a time per file, in this process, over all `KnownFiles` and event loops; other files are not waited for.
         """
         async with AsyncExitStack() as stack:
             for real in _real_paths(path, *more):
@@ -147,5 +147,5 @@ async def _turn(real: str) -> AsyncIterator[None]:
             following.resolve(None)  # nothing, if its turn had come before
 
 
-default_file_time = FileTime()
+known_files = KnownFiles()
 """For calls whose context has none. The tools share it: one of its own would let `patch` know nothing of `read`."""
