@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from llm_gateway_nb.harnesses import create_agent_harness
     from llm_gateway_nb.notebook import doctor, run, run_sync, show, start
     from llm_gateway_nb.providers import create_llm
-    from llm_gateway_nb.tools import bash_tool, patch_tool, read_tool, tool
+    from llm_gateway_nb.tools import agent_tool, bash_tool, patch_tool, read_tool, tool
     from llm_gateway_nb.types import Permissions
 
 __all__ = [
     "Permissions",
+    "agent_tool",
     "bash_tool",
     "create_agent_harness",
     "create_llm",
@@ -32,6 +33,7 @@ __all__ = [
 
 _HOMES = {
     "Permissions": "types",
+    "agent_tool": "tools",
     "bash_tool": "tools",
     "create_agent_harness": "harnesses",
     "create_llm": "providers",

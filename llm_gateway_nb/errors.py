@@ -11,7 +11,8 @@ The tree parts *you misused it* from *the other side failed* from *it was closed
     │   │   ├── UnknownToolError     the model called a tool that it was not offered
     │   │   ├── ToolInputError       the model's arguments do not fit the tool's schema
     │   │   ├── ToolNotExecutableError  you: a tool without `execute`
-    │   │   └── ToolTimeoutError     the tool was over its time
+    │   │   ├── ToolTimeoutError     the tool was over its time
+    │   │   └── SubagentError        a subagent failed, was stopped, or was one too many
     │   └── ScriptError              a scripted model ran out of turns, or was left unread
     ├── ProviderAPIError             the service failed (status, retry_after, provider, model, attempts)
     │   ├── AuthenticationError      401, 403
@@ -45,6 +46,7 @@ __all__ = [
     "RemoteError",
     "ScriptError",
     "StreamClosedError",
+    "SubagentError",
     "ToolError",
     "ToolInputError",
     "ToolNotExecutableError",
@@ -117,6 +119,20 @@ class ToolNotExecutableError(ToolError):
 
 class ToolTimeoutError(ToolError, TimeoutError):
     """A tool was over its time and was cancelled."""
+
+
+class SubagentError(ToolError):
+    """A subagent failed, was stopped, or was one too many.
+
+    Attributes:
+        agent_id: which; None of one that was never started.
+        text: what it had said; empty if nothing.
+    """
+
+    def __init__(self, message: str, *, agent_id: str | None = None, text: str = "") -> None:
+        super().__init__(message)
+        self.agent_id = agent_id
+        self.text = text
 
 
 class ScriptError(HarnessError):

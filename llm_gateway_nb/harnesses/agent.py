@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.harnesses.turn import ToolTurn
-from llm_gateway_nb.harnesses.wrapped import as_generator
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.types import (
     AssistantMessage,

@@ -14,7 +14,8 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from llm_gateway_nb.errors import ConfigurationError
-from llm_gateway_nb.harnesses.wrapped import as_generator, wrap
+from llm_gateway_nb.harnesses.stream import as_generator
+from llm_gateway_nb.harnesses.wrapped import wrap
 from llm_gateway_nb.providers.base import LLM
 from llm_gateway_nb.types import GeneratorHarnessModule, GeneratorInvokeParams, HarnessEvent
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 from tenacity import wait_fixed
 
 from llm_gateway_nb.errors import ConfigurationError, ProviderAPIError
-from llm_gateway_nb.harnesses.wrapped import as_generator, wrap
+from llm_gateway_nb.harnesses.stream import as_generator
+from llm_gateway_nb.harnesses.wrapped import wrap
 from llm_gateway_nb.providers.base import LLM
 from llm_gateway_nb.providers.retry import Limits, Retried, Wait, passes
 from llm_gateway_nb.types import (

@@ -21,6 +21,7 @@ from llm_gateway_nb.errors import (
     ToolTimeoutError,
     UnknownToolError,
 )
+from llm_gateway_nb.harnesses.clock import Clock
 from llm_gateway_nb.permissions import Decision, Grants
 from llm_gateway_nb.primitives import Deferred, Passthrough, create_passthrough, deferred
 from llm_gateway_nb.tools.current import current_tool
@@ -125,6 +126,9 @@ class ToolTurn:
                     group.create_task(self._run_one(prepared))
         finally:
             unsubscribe()
+            for prepared in self._prepared:
+                if prepared.answer is not None:  # withdrawn: an answer that comes now is told that it does not count
+                    prepared.answer.resolve(RelayResponse(approved=False))
 
     def _prepare(self, prepared: _Prepared) -> None:
         """Validate, decide, and ask where it has to be asked. In model order and without a pause."""
@@ -244,6 +248,13 @@ class ToolTurn:
     async def _execute(self, prepared: _Prepared, tool: ToolDefinition) -> Any:
         spawn = self._env.spawn
         loop = asyncio.get_running_loop()
+        timeout = tool.timeout_seconds if tool.timeout_seconds is not None else self._tool_timeout
+        clock = Clock(timeout)
+
+        async def spawn_here(task: str) -> str:
+            assert spawn is not None
+            with clock.stopped():
+                return await spawn(task, prepared.call_id)
 
         def progress(content: Any) -> None:
             event = ToolProgressEvent(
@@ -258,20 +269,18 @@ class ToolTurn:
 
         ctx = ToolContext(
             parent_id=prepared.call_id,
-            spawn=None if spawn is None else lambda task: spawn(task, prepared.call_id),
+            spawn=None if spawn is None else spawn_here,
             file_time=self._env.file_time,
             beyond_workspace=True,  # `goes_beyond` was part of the decision, or of what a person said yes to
             emit_progress=progress,
         )
-        timeout = tool.timeout_seconds if tool.timeout_seconds is not None else self._tool_timeout
         token = current_tool.set(ctx)
-        deadline = asyncio.timeout(timeout)
         try:
-            async with deadline:
+            async with clock:
                 assert tool.execute is not None
                 return await tool.execute(prepared.validated, ctx)
         except TimeoutError:
-            if deadline.expired():
+            if clock.expired:
                 raise ToolTimeoutError(f"The tool {prepared.name!r} ran longer than {timeout:g} seconds.") from None
             raise
         finally:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from typing import Any, Self
 
 from llm_gateway_nb.providers.base import LLM, ModelRequest, Piece
 from llm_gateway_nb.types import GeneratorHarnessModule, GeneratorInvokeParams, HarnessEvent
 
-__all__ = ["Around", "as_generator", "wrap"]
+__all__ = ["Around", "wrap"]
 
 Around = Callable[[GeneratorHarnessModule, GeneratorInvokeParams], AsyncGenerator[HarnessEvent, None]]
 """What a wrapper does with one invoke of the harness inside."""
@@ -19,17 +18,6 @@ Around = Callable[[GeneratorHarnessModule, GeneratorInvokeParams], AsyncGenerato
 def wrap(harness: GeneratorHarnessModule, around: Around) -> Any:
     """`harness` with `around` in place of its `invoke`; what else it has is asked of it."""
     return _WrappedLLM(harness, around) if isinstance(harness, LLM) else _Wrapped(harness, around)
-
-
-async def as_generator(events: Any) -> AsyncGenerator[HarnessEvent, None]:
-    """Any async iterable of events, with `aclose()`: a harness may be written without one."""
-    if hasattr(events, "aclose"):
-        async with aclosing(events):
-            async for event in events:
-                yield event
-    else:
-        async for event in events:
-            yield event
 
 
 class _Wrapped:
@@ -44,6 +32,11 @@ class _Wrapped:
 
     async def supported_models(self) -> list[str]:
         return await self._inner.supported_models()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
 
     def __repr__(self) -> str:
         return f"<{self._inner!r}, wrapped>"

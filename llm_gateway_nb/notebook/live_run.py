@@ -198,7 +198,7 @@ class Run:
             messages=[*self._params.messages, *project_messages(self.tree)],
             usage=TotalUsage(input_tokens=props.get("inputTokens", 0), output_tokens=props.get("outputTokens", 0)),
             reason=reason,
-            error=self._error,
+            error=self._error if reason == "error" else None,
             events=list(self.events),
             tree=self.tree,
             title=self.title,
@@ -250,9 +250,13 @@ class Run:
         if isinstance(event, RelayEvent | BudgetRelayEvent):
             self._open_relays[event.id] = event
             self._asking[event.id] = asyncio.create_task(self._ask(event))
-        elif isinstance(event, ErrorEvent) and event.tool_call_id is None:
+        elif isinstance(event, ErrorEvent) and event.tool_call_id is None and self._is_own(event):
             self._error = event.error
         self._changed()
+
+    def _is_own(self, event: ErrorEvent) -> bool:
+        """Whether it is this run's failure, or that of a model call in it; a subagent's is its caller's to judge."""
+        return self._root_id() in {event.run_id, event.parent_id}
 
     def _changed(self) -> None:
         for waiter in self._waiters:

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.harnesses.stream import as_generator
+from llm_gateway_nb.orchestrator import AgentOrchestrator
 from llm_gateway_nb.permissions import Grants, PermissionPolicy
 from llm_gateway_nb.providers.base import request_messages
 from llm_gateway_nb.providers.media import Media, media_parts, with_media
@@ -85,12 +87,15 @@ def invoke_params(
 
 
 async def as_events(source: Any, params: GeneratorInvokeParams) -> AsyncGenerator[HarnessEvent, None]:
-    """The events of a source, whatever it is; closing this closes that."""
-    events = source.invoke(params) if hasattr(source, "invoke") else aiter(source)
-    if hasattr(events, "aclose"):
-        async with aclosing(events):
+    """The events of a source, whatever it is; closing this closes that. A harness runs under an orchestrator, so that its
+    tools can spawn subagents, whose events are in the stream too."""
+    if not hasattr(source, "invoke"):
+        async with aclosing(as_generator(source)) as events:
             async for event in events:
                 yield event
-    else:
-        async for event in events:
+        return
+    orchestrator = AgentOrchestrator(source)
+    orchestrator.spawn(params)
+    async with aclosing(orchestrator.events()) as merged:
+        async for _, event in merged:
             yield event

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from llm_gateway_nb import create_agent_harness, doctor, run, run_sync, start, tool
+from llm_gateway_nb import agent_tool, create_agent_harness, doctor, run, run_sync, start, tool
 from llm_gateway_nb.errors import ConfigurationError, InvalidMessagesError, ProviderAPIError
 from llm_gateway_nb.graph import fold
 from llm_gateway_nb.notebook.transcript import transcript
@@ -224,6 +224,29 @@ async def test_a_failed_run_returns_with_its_error() -> None:
     assert result.reason == "error"
     assert isinstance(result.error, ProviderAPIError)
     assert "overloaded" in result.transcript()
+
+
+async def test_subagents_work_without_asking_for_an_orchestrator_and_nest_in_the_tree() -> None:
+    turns = [call("agent", task="Count."), call("agent", task="Deeper."), "Three.", "They say three.", "It is three."]
+    permissions = {"allowlist": ["agent"]}
+    result = await run(create_agent_harness(ScriptedLLM(turns)), "Go.", tools=[agent_tool], permissions=permissions)
+    assert result.text == "It is three."
+    depth = {node.text(): sum(1 for _ in ancestors(node)) for node in result.tree.walk() if node.kind == "text"}
+    assert depth == {"It is three.": 2, "They say three.": 4, "Three.": 6}
+    assert len(result.messages) == 4, "what subagents said is their own history"
+
+
+def ancestors(node: Any) -> Iterator[Any]:
+    while (node := node.parent) is not None:
+        yield node
+
+
+async def test_a_failed_subagent_is_a_failed_call_and_not_a_failed_run() -> None:
+    turns = [call("agent", task="x"), ProviderAPIError("overloaded"), "I go on without."]
+    permissions = {"allowlist": ["agent"]}
+    result = await run(create_agent_harness(ScriptedLLM(turns)), "Go.", tools=[agent_tool], permissions=permissions)
+    assert (result.reason, result.error, result.text) == ("final", None, "I go on without.")
+    assert next(event for event in result.events if isinstance(event, ToolResultEvent)).status == "error"
 
 
 async def test_any_async_iterable_of_events_can_be_run() -> None:
