@@ -14,11 +14,14 @@ from typing import Any, ClassVar, Literal
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.kernel import ask_line
-from llm_gateway_nb.types import PermissionResponse, RelayEvent, RelayResponse
+from llm_gateway_nb.types import BudgetRelayEvent, PermissionResponse, RelayEvent, RelayResponse
 
-__all__ = ["Answer", "Approvals", "Attendance", "check_approvals", "decide"]
+__all__ = ["Answer", "Approvals", "Attendance", "Question", "check_approvals", "decide"]
 
-Approvals = Literal["ask", "allow", "deny"] | Callable[[RelayEvent], Any]
+Question = RelayEvent | BudgetRelayEvent
+"""May this call run? Or: a limit is reached, go on?"""
+
+Approvals = Literal["ask", "allow", "deny"] | Callable[[Question], Any]
 
 Answer = tuple[RelayResponse, str]
 """A response, and who gave it: `policy`, `person`, `nobody`."""
@@ -53,11 +56,14 @@ def check_approvals(approvals: Any) -> None:
         raise ConfigurationError(f"approvals is 'ask', 'allow', 'deny' or a function of the relay, not {approvals!r}.")
 
 
-async def decide(relay: RelayEvent, approvals: Approvals, attendance: Attendance) -> Answer | None:
+async def decide(relay: Question, approvals: Approvals, attendance: Attendance) -> Answer | None:
     """The answer to a relay; None where a person will click it in the panel.
 
     Never raises but for a cancel: a function that raises has not said yes.
     """
+    if isinstance(relay, BudgetRelayEvent) and approvals in ("allow", "deny"):
+        # To allow every call is not to allow any cost: a limit that is always raised would be none.
+        return RelayResponse(approved=False, reason="Nobody was asked whether to go on."), "policy"
     if approvals == "allow":
         return RelayResponse(approved=True), "policy"
     if approvals == "deny":
@@ -98,7 +104,9 @@ def _as_response(answer: Any) -> RelayResponse:
             raise TypeError(f"it gave {answer!r}, which is not True, False or a response")
 
 
-def _nobody(relay: RelayEvent) -> str:
+def _nobody(relay: Question) -> str:
+    if isinstance(relay, BudgetRelayEvent):
+        return "Nobody can answer here whether to go on; give it a larger budget=, or pass approvals=."
     rule = relay.rule or {"tool": relay.tool, "params": {k: str(v) for k, v in relay.params.items()}}
     return (
         "Nobody can answer here, so it was not run. To allow it, add this rule: "
@@ -106,7 +114,10 @@ def _nobody(relay: RelayEvent) -> str:
     )
 
 
-async def _ask_on_console(relay: RelayEvent) -> RelayResponse:
-    question = f"{relay.tool} wants to run: {json.dumps(relay.params, ensure_ascii=False)}\nApprove? [y/N] "
+async def _ask_on_console(relay: Question) -> RelayResponse:
+    if isinstance(relay, BudgetRelayEvent):
+        question = f"{relay.used:g} of {relay.limit:g} {relay.unit} are used.\nGo on with as much again? [y/N] "
+    else:
+        question = f"{relay.tool} wants to run: {json.dumps(relay.params, ensure_ascii=False)}\nApprove? [y/N] "
     answer = (await ask_line(question)).strip().lower()
     return RelayResponse(approved=answer in {"y", "yes"}, reason=None if answer else "No answer.")

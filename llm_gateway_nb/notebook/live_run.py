@@ -7,21 +7,21 @@ the run ends, its generator is closed, its questions are withdrawn and its tree 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
 from IPython.display import display
 
 from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_messages
-from llm_gateway_nb.notebook.approvals import Answer, Approvals, Attendance, decide
-from llm_gateway_nb.notebook.kernel import Bridge, Output, capturing, current_shell, quietly, stdin_allowed, until
+from llm_gateway_nb.notebook.approvals import Approvals, Attendance, Question
+from llm_gateway_nb.notebook.kernel import Bridge, capturing, current_shell, quietly, stdin_allowed, until
 from llm_gateway_nb.notebook.outputs import CellOutputs
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
+from llm_gateway_nb.notebook.questions import Questions
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.source import Source, as_events
-from llm_gateway_nb.tools.current import current_tool
+from llm_gateway_nb.notebook.tool_output import route_output
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
     EndReason,
@@ -32,7 +32,8 @@ from llm_gateway_nb.types import (
     PermissionResponse,
     RelayAnswerEvent,
     RelayEvent,
-    RelayResponse,
+    ToolCallEvent,
+    ToolResultEvent,
     TotalUsage,
     UserEvent,
     UserMessage,
@@ -69,10 +70,6 @@ class Run:
         self.tree = RunTree()
         self.title = title
         self._params = params
-        self._approvals = approvals
-        self._relay_timeout = relay_timeout
-        self._open_relays: dict[str, RelayEvent | BudgetRelayEvent] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
         self._waiters: set[asyncio.Future[None]] = set()
         self._error: BaseException | None = None
         self._over = False
@@ -83,8 +80,11 @@ class Run:
         self._bridge = self._attach()
         # Without the bridge a click waits behind the cell: it reaches a run only that has left its own.
         clickable = self._panel is not None and (self._bridge is not None or not awaited)
-        self._attendance = Attendance(
+        attendance = Attendance(
             stdin=stdin_allowed(), ready=self._panel.ready if clickable and self._panel is not None else None
+        )
+        self._questions = Questions(
+            approvals, attendance, relay_timeout, on_answer=self._take_answer, in_loop=self._in_loop
         )
         self._shown_in = _cell_number() if show else None
         self._outputs = CellOutputs(self.tree, self._panel, title, awaited=awaited) if show else None
@@ -102,9 +102,9 @@ class Run:
         return self._task.done()
 
     @property
-    def relays(self) -> list[RelayEvent | BudgetRelayEvent]:
+    def relays(self) -> list[Question]:
         """The questions that wait for an answer, oldest first."""
-        nodes = ((relay, self.tree.find(relay.id)) for relay in self._open_relays.values())
+        nodes = ((relay, self.tree.find(relay.id)) for relay in self._questions.open.values())
         return [relay for relay, node in nodes if node is not None and node.status == "pending"]
 
     @property
@@ -113,39 +113,14 @@ class Run:
         return last_text(self.tree)
 
     def respond(
-        self, relay_id: str, response: PermissionResponse | dict[str, Any] | bool, *, by: str = "person"
+        self, relay_id: str, response: PermissionResponse | Mapping[str, Any] | bool, *, by: str = "person"
     ) -> bool:
-        """Answer a question, from any thread. True if this answer counted; False if it is unknown, answered or over."""
-        relay = self._open_relays.pop(relay_id, None)
-        if relay is None:
-            return False
-        if isinstance(response, bool):
-            response = RelayResponse(approved=response)
-        whole = RelayResponse.model_validate(
-            response.model_dump() if isinstance(response, PermissionResponse) else response
-        )
-        asking = self._asking.pop(relay_id, None)
-        if asking is not None:
-            self._in_loop(asking.cancel)  # at a console: a question that was answered elsewhere is withdrawn
-        taken = relay.respond(whole)
-        if taken:
-            self._in_loop(self._note_answer, relay, whole, by)
-        return taken
+        """Answer a question, from any thread. True if this answer counted; False if it is unknown, answered or over.
 
-    def _note_answer(self, relay: RelayEvent | BudgetRelayEvent, response: RelayResponse, by: str) -> None:
-        if not self._over:  # an answer from another thread may arrive just after the end; nothing comes after that
-            self._take(
-                RelayAnswerEvent(
-                    run_id=relay.run_id,
-                    parent_id=relay.parent_id,
-                    id=relay.id,
-                    approved=response.approved,
-                    reason=response.reason,
-                    always=response.always,
-                    input=response.input,
-                    by=by,
-                )
-            )
+        Raises:
+            ValueError: `response` is not a response.
+        """
+        return self._questions.respond(relay_id, response, by=by)
 
     def cancel(self) -> None:
         """Stop it, from any thread: tools, subprocesses and the model's connection are gone when `await run` returns.
@@ -224,7 +199,7 @@ class Run:
 
     async def _drive(self, source: Source) -> None:
         cancelled = False
-        with capturing(self._on_output):
+        with capturing(route_output):
             try:
                 self._say_what_was_asked()
                 async with aclosing(as_events(source, self._params)) as events:
@@ -235,7 +210,7 @@ class Run:
             except Exception as error:  # noqa: BLE001  (whatever a source raises is how this run ended)
                 self._take(ErrorEvent(run_id=self._root_id(), error=error))
             finally:
-                await self._stop_asking()
+                await self._questions.close()
                 self._end("cancelled" if cancelled else "error" if self._error is not None else "final")
 
     def _say_what_was_asked(self) -> None:
@@ -248,11 +223,16 @@ class Run:
         self.events.append(event)
         fold_event(self.tree, event)
         if isinstance(event, RelayEvent | BudgetRelayEvent):
-            self._open_relays[event.id] = event
-            self._asking[event.id] = asyncio.create_task(self._ask(event))
+            self._questions.ask(event)
+        elif isinstance(event, ToolCallEvent | ToolResultEvent):
+            self._questions.decided(event.id)
         elif isinstance(event, ErrorEvent) and event.tool_call_id is None and self._is_own(event):
             self._error = event.error
         self._changed()
+
+    def _take_answer(self, event: RelayAnswerEvent) -> None:
+        if not self._over:  # an answer from another thread may arrive just after the end; nothing comes after that
+            self._take(event)
 
     def _is_own(self, event: ErrorEvent) -> bool:
         """Whether it is this run's failure, or that of a model call in it; a subagent's is its caller's to judge."""
@@ -269,28 +249,6 @@ class Run:
         if self._outputs is not None:
             self._outputs.changed()
 
-    async def _ask(self, relay: RelayEvent | BudgetRelayEvent) -> None:
-        if isinstance(relay, BudgetRelayEvent):
-            return
-        try:
-            async with asyncio.timeout(self._relay_timeout):
-                answer: Answer | None = await decide(relay, self._approvals, self._attendance)
-                if answer is None:
-                    await _for_ever()
-        except TimeoutError:
-            reason = f"Nobody answered within {self._relay_timeout:g} seconds."
-            answer = RelayResponse(approved=False, reason=reason), "timeout"
-        if answer is not None:
-            response, by = answer
-            self._asking.pop(relay.id, None)  # our own task, which has nothing to withdraw any more
-            self.respond(relay.id, response, by=by)
-
-    async def _stop_asking(self) -> None:
-        for task in self._asking.values():
-            task.cancel()
-        if self._asking:
-            await asyncio.wait(self._asking.values())
-
     def _end(self, reason: EndReason) -> None:
         """Say how it ended wherever nobody has: of runs that were cut off, the innermost first."""
         if self._root() is None:
@@ -302,7 +260,6 @@ class Run:
             elif node.kind == "turn" and node.parent is None:
                 self._take(HarnessEndEvent(run_id=node.id, reason=reason))
         self._over = True
-        self._open_relays.clear()
         if self._panel is not None:
             self._panel.over()
         if self._bridge is not None:
@@ -357,27 +314,6 @@ class Run:
             case _:
                 pass
 
-    def _on_output(self, output: Output) -> None:
-        """What a tool prints is its progress; what anybody else prints goes where it would have gone."""
-        ctx = current_tool.get()
-        if ctx is not None:
-            if output["output_type"] == "stream":
-                ctx.progress({"stream": output["name"], "text": output["text"]})
-            elif output["output_type"] in {"display_data", "update_display_data"}:
-                text = output["data"].get("text/plain", "")
-                ctx.progress({"mime": output["data"], "text": text + "\n"})
-        elif output["output_type"] == "stream":
-            getattr(sys, output["name"]).write(output["text"])
-        else:
-            shell = current_shell()
-            if shell is not None and "data" in output:
-                shell.display_pub.publish(
-                    output["data"],
-                    output["metadata"],
-                    transient=output["transient"],
-                    update=output["output_type"] == "update_display_data",
-                )
-
 
 def live_and_plain(panel: RunPanel) -> dict[str, Any]:
     """A live view with a stable text beside it."""
@@ -386,7 +322,3 @@ def live_and_plain(panel: RunPanel) -> dict[str, Any]:
 
 def _cell_number() -> int | None:
     return getattr(current_shell(), "execution_count", None)
-
-
-async def _for_ever() -> None:
-    await asyncio.get_running_loop().create_future()
