@@ -9,7 +9,13 @@ from typing import Any
 
 from llm_gateway_nb.permissions.globs import escape
 from llm_gateway_nb.permissions.paths import Root, folder_pattern
-from llm_gateway_nb.permissions.programs import NOT_GENERALISED, SUBCOMMANDS, THIRD_WORD, is_code_runner
+from llm_gateway_nb.permissions.programs import (
+    GIT_NOT_GENERALISED,
+    NOT_GENERALISED,
+    SUBCOMMANDS,
+    THIRD_WORD,
+    is_code_runner,
+)
 from llm_gateway_nb.permissions.shell import analyze
 from llm_gateway_nb.permissions.subject import Subject, kind_of, well_formed
 from llm_gateway_nb.types.permissions import ToolPermission
@@ -28,7 +34,7 @@ def derive_permission(tool: str, params: Mapping[str, Any] | None, *, root: Root
 
     - a command: its program, with its subcommand where it has such, and any further arguments (`git status *`,
       `npm run build *`, `cat *`). One word stays that word. The exact command where more would not be safe: a compound,
-      anything that `shell` finds opaque or risky, interpreters, programs that destroy or send.
+      anything that `shell` finds opaque or risky, interpreters, programs that destroy, overwrite or send.
     - a path: everything in its folder, links resolved (a folder: everything in it). A patch: the folder that
       holds all files it touches. The exact path where that would be `/` or the home folder.
     - any other value: exactly that value.
@@ -69,7 +75,7 @@ def _command_pattern(command: str) -> str | None:
         return None
     kept = 1
     if program in SUBCOMMANDS:
-        if words[1] not in SUBCOMMANDS[program]:
+        if words[1] not in SUBCOMMANDS[program] or (program == "git" and words[1] in GIT_NOT_GENERALISED):
             return None
         kept = 3 if (program, words[1]) in THIRD_WORD else 2
     if len(words) < kept or any(word.expands for word in simple.words[:kept]):

@@ -30,7 +30,9 @@ def why_asked(subject: Subject, rules: Sequence[Rule], hiding: Rule | None) -> s
     for part in analyze(command).commands if command is not None else ():
         patterns = [rule.command for rule in candidates if rule.command is not None]
         if patterns and not any(pattern.covers(part) for pattern in patterns):
-            return f"asked because: no rule covers {describe(candidates[0].tool, {'command': part.text})}"
+            named = " ".join(word.value for word in part.words[: part.named])
+            hint = f"; a rule has to spell out {named!r}" if named else ""
+            return f"asked because: no rule covers {describe(candidates[0].tool, {'command': part.text})}{hint}"
     return f"asked because: no rule covers {subject}{_where_links_lead(subject)}"
 
 

@@ -38,7 +38,7 @@ class Decision:
 
     @property
     def rule_to_add(self) -> str:
-        """That rule as code, for one who can't be asked: `{"tool": "bash", "params": {"command": "git push *"}}`."""
+        """That rule as code, for one who can't be asked: `{"tool": "bash", "params": {"command": "git status *"}}`."""
         return "" if self.rule is None else json.dumps(self.rule.model_dump(mode="json"), ensure_ascii=False)
 
 

@@ -59,7 +59,8 @@ def matches_permission(
     a closing `*`; a glob with a `/` in it covers no word with `..`.
 
     Paths: the part before the first glob is the rule's root, and a value has to lie under it after all links are
-    resolved. A `~` at the start of a value, and a `..` behind a link, match nothing but their exact text.
+    resolved. In a patch, no glob stands for what other programs run by themselves (`.git`, `.ssh`, `.vscode`, …): a rule
+    spells it out. A `~` at the start of a value, and a `..` behind a link, match nothing but their exact text.
     """
     rule = _read(ToolPermission, permission)
     if rule is None:

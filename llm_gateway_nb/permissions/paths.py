@@ -12,7 +12,7 @@ from wcmatch import glob
 
 from llm_gateway_nb.permissions.globs import escape, literal, text_matcher
 
-__all__ = ["PathPattern", "Root", "folder_pattern", "patched_paths", "resolve"]
+__all__ = ["PathPattern", "Root", "folder_pattern", "patched_paths", "resolve", "run_by_others"]
 
 _FLAGS = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE | glob.FORCEUNIX
 _LONGEST = 4096  # no system opens a longer one
@@ -21,6 +21,12 @@ _DIRECTIVE = re.compile(r"\*\*\* (?:(?:Add|Update|Delete) File|Move to):[ ]?(?P<
 _MARKS = frozenset({"*** Begin Patch", "*** End Patch", "*** End of File"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+
+_RUN_BY_OTHERS = frozenset(
+    {".git", ".hg", ".svn", ".ssh", ".husky", ".vscode", ".idea", ".envrc", ".ipython", ".jupyter"}
+)
+"""What other programs run unasked: a hook, a setting that names a command. Who may change the files around them has not
+allowed that, so no glob stands for them; a rule spells them out."""
 
 Root = str | os.PathLike[str] | None
 """The folder that relative paths count from; None is the working directory."""
@@ -67,9 +73,14 @@ class PathPattern:
             except (re.error, ValueError, OverflowError, RecursionError):
                 self._compiled = None  # a pattern that is none matches nothing
 
-    def matches(self, real: str | None) -> bool:
-        """Whether a path that `resolve` gave lies where the pattern says."""
-        return real is not None and bool(self._pattern) and self._is_below(self._root, real)
+    def matches(self, real: str | None, *, writes: bool = False) -> bool:
+        """Whether a path that `resolve` gave lies where the pattern says.
+
+        `writes` says that it is to be changed: then what other programs run has to be spelled out.
+        """
+        if real is None or not self._pattern or not self._is_below(self._root, real):
+            return False
+        return not (writes and self._root is not None and run_by_others(real, below=self._root))
 
     def hits(self, text: str, real: str | None) -> Literal["yes", "unclear", "no"]:
         """As a deny rule: by the path as written, too, and unclear for a path that could not be resolved."""
@@ -89,6 +100,11 @@ class PathPattern:
         return self._anywhere_below or (self._compiled is not None and bool(self._compiled.match(path[len(inside) :])))
 
 
+def run_by_others(real: str, *, below: str) -> bool:
+    """Whether a path below a folder is, or leads into, what other programs run unasked."""
+    return any(part.casefold() in _RUN_BY_OTHERS for part in real[len(below) :].split("/"))
+
+
 def _at_home(prefix: str) -> str:
     """In a rule, which a person writes, a leading `~/` is the home folder."""
     return os.path.expanduser(prefix) if prefix.startswith("~/") else prefix  # noqa: PTH111 - never raises
@@ -98,7 +114,7 @@ def folder_pattern(paths: list[str | None]) -> str | None:
     """The "always" rule for these real paths: the folder that holds them all, with everything below.
 
     A path that is a folder itself counts as that folder. None where the folder would be the root of the file system,
-    the home folder or one above it, or where a path is not known.
+    the home folder or one above it, where a path is not known, or leads into what other programs run (`.git`).
     """
     known = [path for path in paths if path is not None]
     if not known or len(known) != len(paths):
@@ -108,6 +124,8 @@ def folder_pattern(paths: list[str | None]) -> str | None:
         folder = os.path.commonpath(folders)
         home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 - never raises
     except (OSError, ValueError):
+        return None
+    if any(run_by_others(path, below=folder) for path in known):
         return None
     if folder == "/" or home == folder or home.startswith(f"{folder}/"):
         return None

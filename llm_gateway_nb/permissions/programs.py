@@ -11,7 +11,16 @@ import re
 from collections.abc import Sequence
 from posixpath import basename
 
-__all__ = ["NOT_GENERALISED", "RUNS_OTHERS", "SUBCOMMANDS", "THIRD_WORD", "is_code_runner", "named_words", "risk_of"]
+__all__ = [
+    "GIT_NOT_GENERALISED",
+    "NOT_GENERALISED",
+    "RUNS_OTHERS",
+    "SUBCOMMANDS",
+    "THIRD_WORD",
+    "is_code_runner",
+    "named_words",
+    "risk_of",
+]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -31,7 +40,7 @@ RUNS_OTHERS = _names(
     """ash bash csh dash elvish fish ksh mksh nu posh powershell pwsh rbash rksh sh tcsh xonsh yash zsh busybox toybox
     arch at batch bwrap bunx caffeinate capsh catchsegv chpst chronic chroot chrt cmd cpulimit crontab dbus-launch
     dbus-run-session doas dumb-init eatmydata entr env envdir expect faketime fakechroot fakeroot firejail flock gdb
-    gosu hyperfine i386 ifne ionice ip kexec ld.so lldb linux32 linux64 ltrace mosh nice nohup npx nsenter numactl
+    gosu hyperfine i386 ifne ionice ip kexec ld.so ldd lldb linux32 linux64 ltrace mosh nice nohup npx nsenter numactl
     open osascript parallel pee perf pipx pkexec pnpx prlimit proot proxychains proxychains4 rlwrap rsh run-parts runcon
     runuser run0 scp screen script sem setarch setlock setpriv setsid setuidgid sftp sg softlimit sshpass ssh
     start-stop-daemon stdbuf strace su su-exec sudo sudoedit systemd-run taskset tclsh telnet time timeout tini tmux torify
@@ -49,11 +58,45 @@ _CODE_RUNNERS = _names(
 and an "always" is for the exact call."""
 
 NOT_GENERALISED = _names(
-    """chgrp chmod chown cp curl dd fallocate ftp install kill killall ln mkfs mount mv nc ncat netcat pkill reboot rm
-    rmdir rclone service shred shutdown socat srm sysctl systemctl tee truncate umount unlink useradd userdel usermod
-    wget wipefs"""
+    """7z 7za 7zr ar bsdtar bunzip2 bzip2 cc c++ chgrp chmod chown clang clang++ convert cp cpio csplit ctags curl dd dpkg
+    fallocate ffmpeg ftp g++ gcc gpg gpg2 gunzip gzip hostname ifconfig install kill killall ln mail mailx magick mkfs
+    mount mutt mv nc ncat netcat nmap openssl pandoc patch pkill rclone reboot rm rmdir rpm rsync rustc sendmail service
+    shred shutdown socat split srm ssh-add ssh-keygen sysctl systemctl tar tee truncate umount unlink unrar unxz unzip
+    unzstd useradd userdel usermod wget wipefs xxd xz yq zip zstd"""
 )
-"""Programs that destroy or send: an "always" for one file must not become one for all files."""
+"""Programs that destroy, overwrite or send: an "always" for one file must not become one for all files."""
+
+GIT_NOT_GENERALISED = _names(
+    """am apply bundle checkout clean clone format-patch gc pull push rebase remote reset restore rm sparse-checkout
+    worktree"""
+)
+"""The same among git's subcommands: an "always" for `git push origin` must not become one for any address."""
+
+_GIVEN_COMMANDS: dict[str, frozenset[str]] = {
+    "bundle": _names("exec"),
+    "cargo": _names("run"),
+    "conda": _names("run"),
+    "docker": _names("exec run"),
+    "dotnet": _names("exec run script"),
+    "gh": _names("alias extension"),
+    "go": _names("generate run tool"),
+    "hatch": _names("run"),
+    "kubectl": _names("debug exec run"),
+    "mise": _names("exec x"),
+    "nix": _names("develop run shell"),
+    "npm": _names("exec explore x"),
+    "pdm": _names("run"),
+    "pipenv": _names("run shell"),
+    "pixi": _names("exec run"),
+    "pnpm": _names("dlx exec"),
+    "podman": _names("exec run"),
+    "poetry": _names("run shell"),
+    "rustup": _names("run"),
+    "rye": _names("run"),
+    "uv": _names("run tool"),
+    "yarn": _names("dlx exec node"),
+}
+"""Subcommands that run whatever program comes after them. A rule has to name them: `npm *` does not cover `npm exec sh`."""
 
 SUBCOMMANDS: dict[str, frozenset[str]] = {
     "git": _names(
@@ -90,6 +133,8 @@ SUBCOMMANDS: dict[str, frozenset[str]] = {
 THIRD_WORD = {("npm", "run"), ("pnpm", "run"), ("gh", "issue"), ("gh", "pr"), ("gh", "repo"), ("go", "mod")}
 """Subcommands that name the thing only with a third word: `npm run build`."""
 
+_COMPILER = _names("-B -Xclang -fplugin -load -specs --specs -wrapper")
+
 _OPTIONS: dict[str, frozenset[str]] = {
     "ack": _names("--pager"),
     "ag": _names("--pager"),
@@ -97,28 +142,49 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "apt-get": _names("-o --option -c --config-file"),
     "bat": _names("--pager"),
     "bsdtar": _names("--use-compress-program -I"),
+    "c++": _COMPILER,
     "cargo": _names("--config"),
+    "cc": _COMPILER,
+    "clang": _COMPILER,
+    "clang++": _COMPILER,
+    "cmake": _names("-E -P"),
+    "curl": _names("--engine"),
+    "date": _names("-s --set"),
     "fd": _names("-x -X --exec --exec-batch"),
     "fdfind": _names("-x -X --exec --exec-batch"),
+    "file": _names("-C --compile"),
     "find": _names("-delete -exec -execdir -fls -fprint -fprint0 -fprintf -ok -okdir"),
-    "gcc": _names("-fplugin -wrapper"),
+    "g++": _COMPILER,
+    "gcc": _COMPILER,
     "git": _names("""--config --exec --ext-diff --extcmd --open-files-in-pager --output --receive-pack --template
         --textconv --upload-pack"""),
     "go": _names("-exec --exec -toolexec --toolexec -vettool --vettool"),
     "hg": _names("--config"),
+    "iconv": _names("-o --output"),
+    "journalctl": _names("--flush --rotate --vacuum-files --vacuum-size --vacuum-time"),
     "man": _names("-H -P --html --pager"),
     "npm": _names("--node-options --script-shell"),
+    "openssl": _names("-engine -provider -provider-path engine"),
+    "pandoc": _names("-F -L --filter --lua-filter --pdf-engine"),
     "pnpm": _names("--script-shell"),
     "printf": _names("-v"),
     "rg": _names("--hostname-bin --pre"),
-    "rsync": _names("-e --rsh --rsync-path"),
+    "rsync": _names("-M -e --remote-option --rsh --rsync-path"),
+    "rustc": _names("-C --codegen"),
     "sdiff": _names("--diff-program"),
+    "shuf": _names("-o --output"),
     "sort": _names("-o --compress-program --output"),
     "split": _names("--filter"),
+    "svn": _names("--config-dir --config-option --diff-cmd --diff3-cmd --editor-cmd"),
     "tar": _names("""-F -I --checkpoint-action --info-script --new-volume-script --rmt-command --rsh-command --to-command
         --use-compress-program"""),
     "tcpdump": _names("-z"),
     "test": _names("-R -v"),
+    "tree": _names("-o"),
+    "uniq": frozenset(),
+    "wget": _names("-e --config --execute --use-askpass"),
+    "xmllint": _names("--output --shell"),
+    "yq": _names("-i --in-place --inplace"),
     "zip": _names("-T -TT --unzip-command"),
 }  # fmt: skip
 """Options that run a program, or that write where the rest of the program only reads."""
@@ -127,8 +193,10 @@ _GIT_OPTIONS = {
     "archive": _names("-o"),
     "clone": _names("-c -u"),
     "grep": _names("-O"),
-    "rebase": _names("-i -x --interactive"),
+    "rebase": _names("-i -s -x --interactive --strategy"),
+    **dict.fromkeys(("cherry-pick", "merge", "pull", "revert"), _names("-s --strategy")),  # a program `git-merge-…`
 }
+_REMOTE_ARCHIVE = re.compile(r"^[^/]*[\w\]]:")
 _PROGRAM = re.compile(r"[\w./+@-]+", re.ASCII)
 _INTERPRETER_VERSION = re.compile(r"[\d.]+$")
 
@@ -180,8 +248,12 @@ def _risky_argument(base: str, words: Sequence[str], expands: Sequence[bool], ri
         option = _is_risky_option(word, risky)
         if option is not None:
             return f"the option {option!r} of {base!r} runs programs or writes files"
-        if base == "git" and "ext::" in word:
+        if base == "git" and ("ext::" in word or "://-" in word):
             return "a git address that runs a program"
+        if base == "tar" and _REMOTE_ARCHIVE.search(word):
+            return "an archive on another host, which 'tar' runs a program for"
+    if base == "uniq" and sum(word == "-" or not word.startswith("-") for word in words[1:]) > 1:
+        return "the second file of 'uniq', which it overwrites"
     for word, does_expand in zip(words, expands, strict=True):
         if does_expand and word[:1] in ("*", "?", "[", "-"):
             return f"the file names of {word!r} could be read as options of {base!r}"
@@ -191,11 +263,13 @@ def _risky_argument(base: str, words: Sequence[str], expands: Sequence[bool], ri
 def named_words(words: Sequence[str]) -> int:
     """How many leading words a rule must spell out, where a star there would say more than it seems to.
 
-    An interpreter has to be named. So has a git subcommand that is an alias, or that sets what others run.
+    An interpreter has to be named. So have a git subcommand that is an alias or sets what others run, and subcommands
+    that run what they are given, wherever they stand: `npm --silent exec sh`.
     """
     base = basename(words[0])
     if is_code_runner(base):
         return 1
     if base == "git" and len(words) > 1 and words[1] not in SUBCOMMANDS["git"]:
         return 2
-    return 0
+    given = _GIVEN_COMMANDS.get(base, frozenset()).intersection(words[1:])
+    return words.index(min(given, key=words.index)) + 1 if given else 0

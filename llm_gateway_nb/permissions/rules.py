@@ -64,7 +64,7 @@ class Rule:
             return is_exact or (kind == "patch" and "***" not in text and self._texts[name](text))
         if kind == "patch" and self._literal[name] == text:
             return True
-        return all(self._paths[name].matches(path) for path in real)
+        return all(self._paths[name].matches(path, writes=kind == "patch") for path in real)
 
     def hit(self, subject: Subject) -> Hit:
         """As a deny rule, whose unknown keys do not make it milder."""

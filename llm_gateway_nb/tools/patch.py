@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.permissions import derive_permission
+from llm_gateway_nb.permissions.paths import run_by_others
 from llm_gateway_nb.tools.known_files import known_files
 from llm_gateway_nb.tools.patch_parse import Operation, anchor_paths, parse_patch, paths_of
 from llm_gateway_nb.tools.patch_plan import Action, Plan, Report
@@ -94,7 +96,7 @@ def make_patch_tool(*, root: str | Path | None = None, max_bytes: int = 10_000_0
         schema_=Patch,
         execute=execute,
         derive_permission=lambda params: derive_permission("patch", {"patch": params["patch"]}, root=workspace.root()),
-        goes_beyond=lambda given: outside(given._places.values()),
+        goes_beyond=lambda given: outside(given._places.values()) or _hidden(given._places.values()),
     )
     definition._configure = partial(make_patch_tool, root=root, max_bytes=max_bytes)
     return definition
@@ -107,6 +109,12 @@ def _understood(patch: str, workspace: Workspace) -> tuple[list[Operation], dict
         return operations, {path: workspace.place(path) for path in paths_of(operations)}
     except ToolError as error:
         raise PydanticCustomError("patch", "{sentence}", {"sentence": str(error).rstrip(".")}) from None
+
+
+def _hidden(places: Iterable[Place]) -> str | None:
+    """Who may change any file of the workspace has not thought of its git hooks."""
+    found = next((place for place in places if run_by_others(place.real, below=place.root)), None)
+    return None if found is None else f"other programs run what is in {str(found)!r}"
 
 
 def _carry_out(plan: Plan, file_time: FileTime, stop: threading.Event) -> Result:

@@ -22,7 +22,7 @@ def derived(command: str) -> str:
         ("cat /tmp/foo.txt", "cat *"),
         ("ls", "ls"),
         ("git status", "git status *"),
-        ("git push origin main", "git push *"),
+        ("git commit -m x", "git commit *"),
         ("npm run build --verbose", "npm run build *"),
         ("./run.sh a", "./run.sh *"),
         ("ls *.py", "ls *"),
@@ -37,8 +37,9 @@ def test_a_simple_command_gives_its_program_and_subcommand(command: str, pattern
     "command",
     [
         *("git log | head", "git log > f", "git -C x log", "git lg -5", "git config a b", "git", "docker run x",
-          "npm install x"),
-        *("python x.py", "node -e x", "sed -n 1p f", "make test", "rm x", "curl http://x", "sudo ls x", "bash -c x"),
+          "npm install x", "git push origin main", "git reset --soft HEAD~1", "git clean -n", "git checkout main"),
+        *("python x.py", "node -e x", "sed -n 1p f", "make test", "rm x", "curl http://x", "sudo ls x", "bash -c x",
+          "unzip a.zip", "tar xf a.tar", "gzip a", "patch -i f", "uniq a b", "rsync a b", "pandoc a.md", "npm exec x"),
         *("find . -delete", "X=1 ls x", "echo $HOME", "npm run", "git --version"),
     ],
 )  # fmt: skip

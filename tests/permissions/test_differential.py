@@ -53,7 +53,9 @@ ODD_HEADS = ["git -c a=b log", "git evil", "'ls'", "l\\s", '"cat"', "l''s", "evi
              "e*", "evil=1", "a[$(evil)]=1", "f() { evil; };", "alias ls=evil;", "trap evil EXIT;", "[ -v",
              "[[ a ]]", "test -v",
              "coproc", "function f", "$'ls'", "\\\nls", "{ls,evil}", "echo;evil", "select", ":", "let", "((",
-             "enable", "source", "."]  # fmt: skip
+             "enable", "source", ".", "coproc evil;", "time -p", "exec -a x", "shopt -s expand_aliases;alias ls=evil\n",
+             "trap 'evil' DEBUG;", "ls() { evil; };", "function ls { evil; };", "source ./evil;", "PATH=.", "mapfile -C evil",
+             "[ a = b ] &&", "until", "case x in x)"]  # fmt: skip
 ARGUMENTS = ["a", "-x", "'a b'", '"a b"', "a\\ b", "\\;evil", "';evil'", '";evil"', "a#b", "*.txt", "?", "~", "x=~",
              "a=b", "''", '""', "-n", "é",
              "'$(evil)'", "'`evil`'", "\\$X", "'a'\"b\"c", "'\\'", '"\\\\"', '"\\""', "HEAD~1", "@", "+%s", "!",
@@ -64,10 +66,13 @@ ODD_ARGUMENTS = ["$(evil)", "`evil`", '"$(evil)"', '"`evil`"', "<(evil)", ">(evi
                  '$"a"', "'", '"', "\\", "a$(evil", "<<E", "<<<x", "&evil", "|&evil", ">|f", "\\\nevil", "\revil",
                  "\x00", "\u00a0evil", "\u2028", "@(a)",
                  "'a\nb'", '"\\`evil`"', "'a'`evil`", "\\`evil`", "\\$(evil)", "\"'$(evil)'\"", "'\"'$(evil)'\"'",
-                 "-exec", "-delete", "a'b"]  # fmt: skip
+                 "-exec", "-delete", "a'b", "$((a[$(evil)]))", "~$(evil)", "a\\\nb", "'\\''", "a=$(evil)", "[$(evil)]",
+                 "!(a)", "?(evil)", "+(a)", "${IFS}", "\\\t;evil", "{evil", "}", "((evil))", "[[", "]]", "\\\\;evil",
+                 "\\\\$(evil)", "\"\\\\$(evil)\"", "'\\'$(evil)", "\"\\\\\"$(evil)", "$'\\';evil'", "a;#", "#;evil"]  # fmt: skip
 REDIRECTIONS = ["2>&1", ">/dev/null", "2>/dev/null", "</dev/null", ">&2", "1>&2"]
 ODD_REDIRECTIONS = ["> f", ">>f", "<f", "&>f", "&>/dev/null", ">/dev/null2", ">/dev/nullx", "2>&1x", ">&f", "3<>f",
-                    ">&-", "> $(evil)", ">/dev/null evil", "12>&1"]  # fmt: skip
+                    ">&-", "<>f", "{fd}>f", "<<'E'", "<<-E", ">/dev/tcp/x/1", ">/dev/null;evil", ">/dev/null&evil",
+                    "2>&1&evil", ">&2evil", "> $(evil)", ">/dev/null evil", "12>&1"]  # fmt: skip
 GLUE = [" | ", " && ", " || ", "; ", ";", "|", "&&", "||"]
 ODD_GLUE = [" & ", "&", "\n", " |& ", ";;", "; ; ", " &&\n", "\r\n", ";&", "\x0b", " \\\n "]
 WANTED = 3000

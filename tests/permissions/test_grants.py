@@ -27,10 +27,10 @@ def names(*tools: str) -> list[Any]:
 
 
 def test_without_permissions_everything_asks_and_the_always_rule_is_shown() -> None:
-    decision = Grants().decide(bash("git push origin"))
+    decision = Grants().decide(bash("git status -s"))
     assert decision.outcome == "ask"
-    assert decision.rule == rule("git push *")
-    assert decision.rule_to_add == '{"tool": "bash", "params": {"command": "git push *"}}'
+    assert decision.rule == rule("git status *")
+    assert decision.rule_to_add == '{"tool": "bash", "params": {"command": "git status *"}}'
 
 
 @pytest.mark.parametrize(

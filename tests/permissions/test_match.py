@@ -164,6 +164,9 @@ def test_these_commands_are_covered(pattern: str, command: str) -> None:
         "git rebase --exec=true",
         "git grep -Ovi x",
         "git diff --output=/x",
+        "git clone ssh://-oProxyCommand=sh/x",
+        "git merge -s evil x",
+        "git pull --strategy=evil",
         "git lg",
         "git config alias.x '!sh'",
         "git submodule foreach x",
@@ -196,6 +199,18 @@ def test_a_rule_for_git_covers_none_of_these(command: str) -> None:
         *("find . -exec rm x +", "find . -execdir rm x +", "find . -ok rm x +", "find . -delete", "find . -fprint x"),
         *("find *", "tar xf a -I sh", "tar xIf sh a", "tar --to-command=sh -xf a", "sort --compress-program=sh x"),
         *("sort -o x y", "rg --pre sh x", "fd -x rm", "rsync -e sh a b", "split --filter=sh x", "man -P sh ls"),
+        *("rsync -Mx a b", "tar xf host:a", "tar -xfuser@host:a", "uniq a b", "uniq - b", "tree -o x", "iconv -o x y"),
+        *("wget --use-askpass=sh x", "wget -e use_askpass=sh x", "svn --diff-cmd sh diff", "openssl engine x", "ldd x"),
+        *(
+            "cmake -E env sh",
+            "cmake -P x",
+            "gcc -B/evil x.c",
+            "clang -fplugin=x y.c",
+            "pandoc --filter=sh x",
+            "rustc -C x",
+        ),
+        *("tar --checkpoint-action=exec=sh xf a", "tar --checkpoint-act exec=sh xf a", "find . -fprintf x y"),
+        *("coproc ls", "[[ a ]]", "let x", "shuf -o x", "date -s x", "yq -i x y", "journalctl --vacuum-size=1"),
         *("test -v 'a[$(x)]'", "printf -v a x", "read x", "trap x EXIT", "set -x", "hash -p x ls", "%1", ": x"),
     ],
 )
@@ -208,6 +223,24 @@ def test_programs_that_run_others_ask_even_under_a_star(command: str) -> None:
 def test_an_interpreter_has_to_be_named(command: str) -> None:
     assert not covers("*", command)
     assert covers(f"{command.split()[0]} *", command)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "command"),
+    [
+        ("npm exec *", "npm exec sh"),
+        ("npm --silent exec *", "npm --silent exec sh"),
+        ("uv run *", "uv run sh"),
+        ("docker exec *", "docker exec x sh"),
+        ("go run *", "go run ."),
+        ("gh alias *", "gh alias set x '!sh'"),
+        ("git config *", "git config alias.x y"),
+    ],
+)
+def test_a_subcommand_that_runs_what_it_is_given_has_to_be_named(pattern: str, command: str) -> None:
+    assert not covers("*", command)
+    assert not covers(f"{command.split()[0]} *", command)
+    assert covers(pattern, command)
 
 
 def test_the_arguments_of_a_glob_with_a_slash_do_not_climb() -> None:
@@ -437,3 +470,23 @@ def test_a_working_directory_that_is_gone_matches_nothing_relative(
     assert not wants_path("**", "x")
     assert wants_path("/data/**", "/data/x")
     os.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [".git/hooks/pre-commit", "sub/.git/config", ".GIT/config", ".vscode/tasks.json", ".envrc"]
+)
+def test_no_glob_stands_for_what_other_programs_run(tmp_path: Path, name: str) -> None:
+    hook = patch(f"{tmp_path}/a", f"{tmp_path}/{name}")
+    assert matches_permission(patch(f"{tmp_path}/a"), rule(f"{tmp_path}/**", tool="patch", param="patch"))
+    assert not matches_permission(hook, rule(f"{tmp_path}/**", tool="patch", param="patch"))
+    assert not matches_permissions(
+        hook, {"allowlist": ["patch"], "deny": [{"tool": "patch", "params": {"patch": f"{tmp_path}/**"}}]}
+    )
+
+
+def test_a_rule_that_spells_it_out_covers_what_other_programs_run(tmp_path: Path) -> None:
+    hook = patch(f"{tmp_path}/.git/hooks/pre-commit")
+    assert matches_permission(hook, rule(f"{tmp_path}/.git/**", tool="patch", param="patch"))
+    assert matches_permission(hook, derive_permission("patch", hook["arguments"]))
+    both = patch(f"{tmp_path}/a", f"{tmp_path}/.git/config")
+    assert matches_permission(both, derive_permission("patch", both["arguments"])), "the very patch, then"

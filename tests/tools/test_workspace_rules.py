@@ -66,6 +66,20 @@ async def test_a_policy_for_the_bare_tool_keeps_everybody_in_the_workspace(data:
     assert result.status == "ok"
 
 
+@pytest.mark.parametrize("rules", [["patch"], [{"tool": "patch", "params": {"patch": "**"}}]])
+async def test_a_git_hook_asks_also_where_every_file_may_be_patched(data: Path, rules: list[Any]) -> None:
+    text = "*** Begin Patch\n*** Add File: .git/hooks/pre-commit\n+evil\n*** End Patch"
+    agent = create_agent_harness(ScriptedLLM([call("patch", patch=text), "ok"]))
+    asked = []
+    permissions = Permissions(allowlist=rules)
+    messages = [{"role": "user", "content": "go"}]
+    async for event in agent.invoke(messages=messages, tools=[patch_tool], permissions=permissions):
+        if isinstance(event, RelayEvent):
+            asked.append(event.why)
+            event.respond({"approved": False})
+    assert asked == ["asked because: other programs run what is in '.git/hooks/pre-commit'"]
+
+
 async def test_inside_the_workspace_a_rule_for_the_bare_tool_is_enough(data: Path) -> None:
     (data.parent / "here" / "g").write_text("here")
     relay, result = await reading("g", ["read"])
