@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llm_gateway_nb.harnesses import create_agent_harness
     from llm_gateway_nb.notebook import doctor, run, run_sync, show, start
+    from llm_gateway_nb.processing import Summarizer
     from llm_gateway_nb.providers import create_llm
+    from llm_gateway_nb.sessions import BasicSession
     from llm_gateway_nb.tools import agent_tool, bash_tool, patch_tool, read_tool, tool
     from llm_gateway_nb.types import Permissions
 
 __all__ = [
+    "BasicSession",
     "Permissions",
+    "Summarizer",
     "agent_tool",
     "bash_tool",
     "create_agent_harness",
@@ -32,7 +36,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BasicSession": "sessions",
     "Permissions": "types",
+    "Summarizer": "processing",
     "agent_tool": "tools",
     "bash_tool": "tools",
     "create_agent_harness": "harnesses",

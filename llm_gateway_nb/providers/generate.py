@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from pydantic import BaseModel
@@ -24,7 +24,7 @@ from llm_gateway_nb.types import (
     parse_messages,
 )
 
-__all__ = ["Generates", "request_messages"]
+__all__ = ["Generates", "asked_messages", "in_sync", "request_messages"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Messages = Sequence[Message | Mapping[str, Any]]
@@ -126,10 +126,7 @@ class Generates(ABC):
             InvalidMessagesError: messages of the wrong shape.
             ConfigurationError: neither `prompt` nor `messages`, a file that can't be read, options that don't fit.
         """
-        history = request_messages(prompt, messages=messages, system_prompt=system_prompt, media=media is not None)
-        if media is not None:
-            parts = await asyncio.to_thread(media_parts, media)
-            history = with_media(history, parts, prompted=bool(prompt))
+        history = await asked_messages(prompt, messages=messages, system_prompt=system_prompt, media=media)
         options = {name: params.pop(name) for name in _OPTIONS if name in params}
         source = self.with_options(**options) if options else self
         offered = _checked(tools)
@@ -180,8 +177,14 @@ class Generates(ABC):
         way. An interrupt closes the connection.
         """
         agenerate: Any = self.agenerate  # its overloads are ours
-        answer = run_sync(agenerate(prompt, response_model=response_model, stream=stream, **params))
-        return _pulled(answer) if stream else cast(GenerateResponse, answer)
+        answer: Any = in_sync(agenerate(prompt, response_model=response_model, stream=stream, **params), stream=stream)
+        return cast(GenerateResponse, answer)
+
+
+def in_sync(call: Coroutine[Any, Any, Any], *, stream: bool) -> Any:
+    """What an `agenerate` gives, in synchronous code; a stream as an iterator."""
+    answer = run_sync(call)
+    return _pulled(answer) if stream else answer
 
 
 def _pulled(chunks: AsyncGenerator[GenerateResponse, None]) -> Iterator[GenerateResponse]:
@@ -196,6 +199,20 @@ def _pulled(chunks: AsyncGenerator[GenerateResponse, None]) -> Iterator[Generate
             yield chunk
     finally:
         run_sync(close())
+
+
+async def asked_messages(
+    prompt: str | None,
+    *,
+    messages: Messages | None = None,
+    system_prompt: str | None = None,
+    media: Media | Iterable[Media] | None = None,
+) -> list[Message]:
+    """`request_messages`, with the media in front of the prompt; files are read in a thread."""
+    asked = request_messages(prompt, messages=messages, system_prompt=system_prompt, media=media is not None)
+    if media is None:
+        return asked
+    return with_media(asked, await asyncio.to_thread(media_parts, media), prompted=bool(prompt))
 
 
 def request_messages(
