@@ -4,7 +4,8 @@ The tree parts *you misused it* from *the other side failed* from *it was closed
 
     GatewayError
     ├── ConfigurationError           you: a missing SDK, key, model or weights file; a wrong option
-    │   └── UnknownProviderError     you: `create_llm("opnai")`
+    │   ├── UnknownProviderError     you: `create_llm("opnai")`
+    │   └── RecordingError           a file that is no recording, or not one that this version reads
     ├── HarnessError                 a run could not be started or went wrong inside
     │   ├── InvalidMessagesError     you: messages of the wrong shape
     │   ├── ToolError                a tool call that did not succeed; the model reads its text
@@ -13,7 +14,8 @@ The tree parts *you misused it* from *the other side failed* from *it was closed
     │   │   ├── ToolNotExecutableError  you: a tool without `execute`
     │   │   ├── ToolTimeoutError     the tool was over its time
     │   │   └── SubagentError        a subagent failed, was stopped, or was one too many
-    │   └── ScriptError              a scripted model ran out of turns, or was left unread
+    │   ├── ScriptError              a scripted model ran out of turns, or was left unread
+    │   └── ReplayError              a replay was asked for what was not recorded
     ├── ProviderAPIError             the service failed (status, retry_after, provider, model, attempts)
     │   ├── AuthenticationError      401, 403
     │   ├── RateLimitError           429
@@ -43,7 +45,9 @@ __all__ = [
     "ProviderConnectionError",
     "ProviderTimeoutError",
     "RateLimitError",
+    "RecordingError",
     "RemoteError",
+    "ReplayError",
     "ScriptError",
     "StreamClosedError",
     "SubagentError",
@@ -82,6 +86,10 @@ class UnknownProviderError(ConfigurationError):
         hint = f" Did you mean {close[0]!r}?" if close else ""
         super().__init__(f"There is no provider {provider!r}.{hint} Known are {', '.join(names)}.")
         self.provider = provider
+
+
+class RecordingError(ConfigurationError):
+    """A file can't be read as a recording; the message names the file, and the line where it is one."""
 
 
 class HarnessError(GatewayError):
@@ -137,6 +145,14 @@ class SubagentError(ToolError):
 
 class ScriptError(HarnessError):
     """A scripted model was called more often than it has turns, or less."""
+
+
+class ReplayError(HarnessError):
+    """A replay was asked for what was not recorded. `diff` has the lines that differ, where a request came close."""
+
+    def __init__(self, message: str, *, diff: str = "") -> None:
+        super().__init__(f"{message}\n{diff}" if diff else message)
+        self.diff = diff
 
 
 class ProviderAPIError(GatewayError):

@@ -1,7 +1,7 @@
 """Who answers a run's questions: the person at the page, the person at a console, a policy, or nobody.
 
-`approvals` is `"ask"`, `"allow"`, `"deny"`, or a function of the relay that gives True, False, a response, or an awaitable
-of one. Where `"ask"` finds nobody who could answer, the answer is no, and it says which rule would have made it yes.
+`approvals` is `"ask"`, `"allow"`, `"deny"`, `"recorded"`, or a function of the relay that gives True, False, a response, or
+an awaitable of one. Where `"ask"` finds nobody who could answer, the answer is no, and says which rule would make it yes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.kernel import ask_line
+from llm_gateway_nb.recording.decisions import Decisions, current_decisions
 from llm_gateway_nb.types import BudgetRelayEvent, PermissionResponse, RelayEvent, RelayResponse
 
 __all__ = ["Answer", "Approvals", "Attendance", "Question", "check_approvals", "decide"]
@@ -21,10 +22,10 @@ __all__ = ["Answer", "Approvals", "Attendance", "Question", "check_approvals", "
 Question = RelayEvent | BudgetRelayEvent
 """May this call run? Or: a limit is reached, go on?"""
 
-Approvals = Literal["ask", "allow", "deny"] | Callable[[Question], Any]
+Approvals = Literal["ask", "allow", "deny", "recorded"] | Callable[[Question], Any]
 
 Answer = tuple[RelayResponse, str]
-"""A response, and who gave it: `policy`, `person`, `nobody`."""
+"""A response, and who gave it: `policy`, `person`, `recording`, `nobody`."""
 
 _READY_SECONDS = 5.0
 """How long a page may take to say that it shows the panel. A console never says it."""
@@ -52,8 +53,10 @@ def check_approvals(approvals: Any) -> None:
     Raises:
         ConfigurationError: it is not one of the words, and not callable.
     """
-    if not callable(approvals) and approvals not in ("ask", "allow", "deny"):
-        raise ConfigurationError(f"approvals is 'ask', 'allow', 'deny' or a function of the relay, not {approvals!r}.")
+    if not callable(approvals) and approvals not in get_args(get_args(Approvals)[0]):
+        raise ConfigurationError(
+            f"approvals is 'ask', 'allow', 'deny', 'recorded' or a function of the relay, not {approvals!r}."
+        )
 
 
 async def decide(relay: Question, approvals: Approvals, attendance: Attendance) -> Answer | None:
@@ -68,6 +71,8 @@ async def decide(relay: Question, approvals: Approvals, attendance: Attendance) 
         return RelayResponse(approved=True), "policy"
     if approvals == "deny":
         return RelayResponse(approved=False, reason="Nothing may be approved in this run (approvals='deny')."), "policy"
+    if approvals == "recorded":
+        return (current_decisions.get() or Decisions()).answer(relay), "recording"
     if callable(approvals):
         try:
             answer = approvals(relay)

@@ -7,13 +7,16 @@ the run ends, its generator is closed, its questions are withdrawn and its tree 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import Any
 
 from IPython.display import display
 
 from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_messages
+from llm_gateway_nb.harnesses.record import request_of
+from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.notebook.approvals import Approvals, Attendance, Question
 from llm_gateway_nb.notebook.kernel import Bridge, capturing, current_shell, quietly, stdin_allowed, until
 from llm_gateway_nb.notebook.outputs import CellOutputs
@@ -22,6 +25,9 @@ from llm_gateway_nb.notebook.questions import Questions
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.source import Source, as_events
 from llm_gateway_nb.notebook.tool_output import route_output
+from llm_gateway_nb.recording.decisions import Decisions, current_decisions
+from llm_gateway_nb.recording.recorder import Recorder
+from llm_gateway_nb.recording.tap import with_tap
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
     EndReason,
@@ -61,11 +67,14 @@ class Run:
         *,
         approvals: Approvals = "ask",
         relay_timeout: float | None = None,
+        record: str | Path | None = None,
         title: str | None = None,
         show: bool = True,
         watched: bool = True,
         awaited: bool = False,
     ) -> None:
+        # First of all: where the file can't be written, nothing has begun.
+        self._recorder = None if record is None else Recorder(record).invoked(request_of(params), title=title)
         self.events: list[HarnessEvent] = []
         self.tree = RunTree()
         self.title = title
@@ -201,8 +210,10 @@ class Run:
         cancelled = False
         with capturing(route_output):
             try:
-                self._say_what_was_asked()
-                async with aclosing(as_events(source, self._params)) as events:
+                if not isinstance(source, Replay):  # which has the person's turn in it
+                    self._say_what_was_asked()
+                current_decisions.set(Decisions())  # of this task, and of those it starts
+                async with aclosing(self._heard(source)) as events:
                     async for event in events:
                         self._take(event)
             except asyncio.CancelledError:
@@ -213,17 +224,24 @@ class Run:
                 await self._questions.close()
                 self._end("cancelled" if cancelled else "error" if self._error is not None else "final")
 
+    def _heard(self, source: Source) -> AsyncGenerator[HarnessEvent, None]:
+        events = as_events(source, self._params)
+        return events if self._recorder is None else with_tap(lambda: events, self._recorder)
+
     def _say_what_was_asked(self) -> None:
         last = self._params.messages[-1] if self._params.messages else None
         if isinstance(last, UserMessage):
             self._take(UserEvent(run_id=new_id(), content=last.content))
 
     def _take(self, event: HarnessEvent) -> None:
+        if self._recorder is not None:
+            self._recorder.event(event)
         event = event.model_copy(update={"seq": len(self.events)})
         self.events.append(event)
         fold_event(self.tree, event)
         if isinstance(event, RelayEvent | BudgetRelayEvent):
-            self._questions.ask(event)
+            if event.answerable:
+                self._questions.ask(event)
         elif isinstance(event, ToolCallEvent | ToolResultEvent):
             self._questions.decided(event.id)
         elif isinstance(event, ErrorEvent) and event.tool_call_id is None and self._is_own(event):
@@ -260,6 +278,8 @@ class Run:
             elif node.kind == "turn" and node.parent is None:
                 self._take(HarnessEndEvent(run_id=node.id, reason=reason))
         self._over = True
+        if self._recorder is not None:
+            self._recorder.close()
         if self._panel is not None:
             self._panel.over()
         if self._bridge is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llm_gateway_nb.notebook.approvals import Answer, Approvals, Attendance, Question, decide
+from llm_gateway_nb.recording.decisions import answer_to
 from llm_gateway_nb.types import PermissionResponse, RelayAnswerEvent, RelayEvent, RelayResponse
 
 __all__ = ["Questions"]
@@ -68,16 +69,7 @@ class Questions:
         if taken:
             self._in_loop(
                 self._on_answer,
-                RelayAnswerEvent(
-                    run_id=relay.run_id,
-                    parent_id=relay.parent_id,
-                    id=relay.id,
-                    approved=whole.approved,
-                    reason=whole.reason,
-                    always=whole.always,
-                    input=whole.input,
-                    by=by,
-                ),
+                answer_to(relay, whole, by=by),
             )
         return taken
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.orchestrator import AgentOrchestrator
 from llm_gateway_nb.permissions import Grants, PermissionPolicy
@@ -51,6 +52,9 @@ def invoke_params(
         ConfigurationError: no source, nothing to ask, a tool that is none, permissions of the wrong shape.
         InvalidMessagesError: messages of the wrong shape.
     """
+    if isinstance(source, Replay) and prompt is None and messages is None:
+        invokes = source.recording.invokes  # there is nothing to ask: what was asked is in the recording
+        return GeneratorInvokeParams(messages=invokes[0].messages if len(invokes) == 1 else [])
     if not callable(getattr(source, "invoke", None)):
         if not hasattr(source, "__aiter__"):
             raise ConfigurationError(
@@ -89,8 +93,9 @@ def invoke_params(
 async def as_events(source: Any, params: GeneratorInvokeParams) -> AsyncGenerator[HarnessEvent, None]:
     """The events of a source, whatever it is; closing this closes that. A harness runs under an orchestrator, so that its
     tools can spawn subagents, whose events are in the stream too."""
-    if not hasattr(source, "invoke"):
-        async with aclosing(as_generator(source)) as events:
+    if isinstance(source, Replay) or not hasattr(source, "invoke"):
+        stream = source.invoke(params) if isinstance(source, Replay) else source
+        async with aclosing(as_generator(stream)) as events:
             async for event in events:
                 yield event
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
@@ -35,6 +36,7 @@ def start(
     panel: bool = True,
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
+    record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
 ) -> Run:
@@ -48,8 +50,10 @@ def start(
         policy: a ceiling that no permission and no click can pass.
         context: more context for the model.
         panel: show it; False runs unseen.
-        approvals: who answers questions: `"ask"` (the person), `"allow"`, `"deny"`, or a function of the relay.
+        approvals: who answers questions: `"ask"` (the person), `"allow"`, `"deny"`, `"recorded"` (what was said to the
+            very same call in the recording that the model replays), or a function of the relay.
         relay_timeout: seconds a question waits for its answer; then it counts as denied. None waits.
+        record: a file to write all of it to as it happens, as JSON lines without keys or tokens; see `record` and `replay`.
         title: what the panel is called.
         model_settings: such as `temperature=0`.
 
@@ -74,6 +78,7 @@ async def run(
     panel: bool = True,
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
+    record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
 ) -> RunResult:
@@ -111,6 +116,7 @@ def run_sync(
     panel: bool = True,
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
+    record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
 ) -> RunResult:
@@ -139,6 +145,7 @@ def _start(
     panel: bool,
     approvals: Approvals,
     relay_timeout: float | None,
+    record: str | Path | None,
     title: str | None,
     **request: Any,
 ) -> Run:
@@ -155,6 +162,7 @@ def _start(
         params,
         approvals=approvals,
         relay_timeout=relay_timeout,
+        record=record,
         title=title,
         show=panel and in_kernel(),
         watched=page_possible(),

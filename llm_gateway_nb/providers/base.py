@@ -20,6 +20,7 @@ from llm_gateway_nb.errors import ConfigurationError, GatewayError, ProviderConn
 from llm_gateway_nb.providers.generate import Generates, request_messages
 from llm_gateway_nb.providers.retry import Gate, Limits, Retried, Wait, without_secrets
 from llm_gateway_nb.providers.structured import instructed
+from llm_gateway_nb.recording.tap import Request, current_tap, tapped
 from llm_gateway_nb.types import (
     ErrorEvent,
     GeneratorInvokeParams,
@@ -211,6 +212,7 @@ class LLM(Generates):
         messages = list(params.messages)
         if params.context:
             messages.insert(0, SystemMessage(content=params.context))
+        asked = messages
         if params.response_model is not None and not self.native_schema:
             messages = instructed(messages, params.response_model)
         request = ModelRequest(
@@ -220,7 +222,17 @@ class LLM(Generates):
             settings={**self._defaults, **(params.settings or {})},
             response_model=params.response_model,
         )
-        return self._events(request, params.env.parent_id if params.env else None)
+        events = self._events(request, params.env.parent_id if params.env else None)
+        tap = current_tap.get()
+        if tap is None:
+            return events
+        schema = request.response_model.model_json_schema() if request.response_model is not None else None
+        heard = Request(request.model, asked, request.tools, request.settings, schema)
+        return tapped(events, heard, tap, self._secrets())
+
+    def _secrets(self) -> tuple[str, ...]:
+        """The keys that it is used with: a recording has to know them to leave them out."""
+        return ()
 
     async def _events(self, request: ModelRequest, parent_id: str | None) -> AsyncGenerator[HarnessEvent, None]:
         run_id, text_id, reasoning_id = new_id(), new_id(), new_id()

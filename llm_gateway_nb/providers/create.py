@@ -19,6 +19,7 @@ Factory = Callable[..., LLM]
 _factories: dict[str, Factory | str] = {
     "anthropic": "llm_gateway_nb.providers.anthropic:AnthropicLLM",
     "local": "llm_gateway_nb.providers.local:LocalLLM",
+    "replay": "llm_gateway_nb.providers.replay:ReplayLLM",
     "scripted": "llm_gateway_nb.providers.scripted:ScriptedLLM",
     **dict.fromkeys(OPENAI_FAMILY, "llm_gateway_nb.providers.openai:OpenAICompatibleLLM"),
 }

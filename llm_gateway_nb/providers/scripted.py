@@ -121,9 +121,9 @@ class ScriptedLLM(LLM):
         defaults: Mapping[str, Any] | None = None,
     ) -> None:
         settings = dict(defaults or {})
-        turns = settings.pop("turns", turns)
         if isinstance(turns, str):  # create_llm("scripted", "name", turns=[…])
-            model, turns = turns, settings.pop("turns", None)
+            model, turns = turns, None
+        turns = settings.pop("turns", turns)
         if turns is None:
             raise ConfigurationError("A scripted model needs its script: create_llm('scripted', turns=['Hello.']).")
         super().__init__(model, max_retries=max_retries, timeout=timeout, defaults=settings)

@@ -63,6 +63,9 @@ class SdkLLM(LLM, Generic[ClientT]):
     async def _list_models(self, client: ClientT) -> list[str]:
         """What the service lists."""
 
+    def _secrets(self) -> tuple[str, ...]:
+        return (self._api_key,) if self._api_key else ()
+
     async def aclose(self) -> None:
         await self._clients.aclose()
 
