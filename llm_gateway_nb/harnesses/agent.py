@@ -16,6 +16,7 @@ from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.harnesses.turn import ToolTurn
 from llm_gateway_nb.permissions import Grants
+from llm_gateway_nb.providers.structured import misfit
 from llm_gateway_nb.types import (
     AssistantMessage,
     EndReason,
@@ -31,6 +32,7 @@ from llm_gateway_nb.types import (
     ToolCallEvent,
     TotalUsage,
     UsageEvent,
+    UserMessage,
     new_id,
 )
 
@@ -126,6 +128,7 @@ class AgentHarness:
         reason: EndReason = "error"
         finish_reason: str | None = None
         iteration = 0
+        told = ""
         yield HarnessStartEvent(
             run_id=run_id,
             parent_id=parent_id,
@@ -159,6 +162,12 @@ class AgentHarness:
                 finish_reason = called.finish_reason
                 if called.failed:
                     break
+                if params.response_model is not None and not (closing or called.calls or told):
+                    said = "".join(called.texts)
+                    told = misfit(said, params.response_model)
+                    if told:  # once: a second answer that does not fit is the caller's to judge
+                        messages += [AssistantMessage(content=said or "(nothing)"), UserMessage(content=told)]
+                        continue
                 if closing or not called.calls:
                     reason = "max_iterations" if closing else "final"
                     break

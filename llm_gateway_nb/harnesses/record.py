@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -48,9 +49,10 @@ def record(harness: HarnessT, path: str | Path) -> HarnessT:
     ) -> AsyncGenerator[HarnessEvent, None]:
         invoke = recorder.invoked(request_of(params), context=params.context)
         try:
-            async for event in with_tap(lambda: inner.invoke(params), invoke):
-                invoke.event(event)
-                yield _overheard(event, invoke)
+            async with aclosing(with_tap(lambda: inner.invoke(params), invoke)) as events:
+                async for event in events:
+                    invoke.event(event)
+                    yield _overheard(event, invoke)
         finally:
             invoke.close()
 

@@ -14,15 +14,16 @@ from typing import Any
 
 from IPython.display import display
 
+from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_messages
 from llm_gateway_nb.harnesses.record import request_of
-from llm_gateway_nb.harnesses.replay import Replay
+from llm_gateway_nb.harnesses.replay import Replay, replay
 from llm_gateway_nb.notebook.approvals import Approvals, Attendance, Question
-from llm_gateway_nb.notebook.kernel import Bridge, capturing, current_shell, quietly, stdin_allowed, until
-from llm_gateway_nb.notebook.outputs import CellOutputs
+from llm_gateway_nb.notebook.kernel import Bridge, capturing, current_shell, in_kernel, quietly, stdin_allowed, until
+from llm_gateway_nb.notebook.outputs import CellOutputs, page_possible
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
 from llm_gateway_nb.notebook.questions import Questions
-from llm_gateway_nb.notebook.result import RunResult
+from llm_gateway_nb.notebook.result import RunResult, missing_ends, result_of, root_of
 from llm_gateway_nb.notebook.source import Source, as_events
 from llm_gateway_nb.notebook.tool_output import route_output
 from llm_gateway_nb.recording.decisions import Decisions, current_decisions
@@ -35,12 +36,12 @@ from llm_gateway_nb.types import (
     GeneratorInvokeParams,
     HarnessEndEvent,
     HarnessEvent,
+    Message,
     PermissionResponse,
     RelayAnswerEvent,
     RelayEvent,
     ToolCallEvent,
     ToolResultEvent,
-    TotalUsage,
     UserEvent,
     UserMessage,
     new_id,
@@ -82,6 +83,7 @@ class Run:
         self._waiters: set[asyncio.Future[None]] = set()
         self._error: BaseException | None = None
         self._over = False
+        self._played = False
         self._panel = RunPanel(self.tree, title=title, on_message=self._on_message) if show and watched else None
         self._pages = 0
         if self._panel is not None:
@@ -103,6 +105,31 @@ class Run:
         _alive.add(self._task)
         self._task.add_done_callback(_alive.discard)
 
+    @classmethod
+    def load(cls, path: str | Path, *, panel: bool = True) -> Run:
+        """A run that was saved (`RunResult.save`) or recorded (`start(…, record=path)`), shown again: after a restart of
+        the kernel, or a crash. It is over; go on from it: `run(agent, "Go on.", messages=Run.load(path).messages)`.
+
+        Raises:
+            RecordingError: the file can't be read, or is no recording.
+            ConfigurationError: no loop is running; in a script use `RunResult.load`.
+        """
+        source = replay(path)
+        invokes = source.recording.invokes
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                "Run.load(…) needs a running event loop, as a notebook has; in a script use RunResult.load(…)."
+            ) from None
+        params = GeneratorInvokeParams(messages=invokes[0].messages if invokes else [])
+        title = invokes[0].title if invokes else None
+        run = cls(source, params, title=title, show=panel and in_kernel(), watched=page_possible())
+        for _, event in source.recording.events:  # at once: the next line of the cell may already want its messages
+            run._take(event)
+        run._played = True
+        return run
+
     # -- what a person asks of it ------------------------------------------------------------------------------------
 
     @property
@@ -115,6 +142,11 @@ class Run:
         """The questions that wait for an answer, oldest first."""
         nodes = ((relay, self.tree.find(relay.id)) for relay in self._questions.open.values())
         return [relay for relay, node in nodes if node is not None and node.status == "pending"]
+
+    @property
+    def messages(self) -> list[Message]:
+        """The history so far, valid at any moment: `run(agent, "Go on.", messages=live.messages)`."""
+        return [*self._params.messages, *project_messages(self.tree)]
 
     @property
     def text(self) -> str:
@@ -174,22 +206,16 @@ class Run:
 
     def result(self) -> RunResult:
         """What has come of it so far; of a run that is over, what came of it."""
-        root = self._root()
-        props = root.props if root is not None else {}
-        reason: EndReason = props.get("status", "cancelled")
-        return RunResult(
-            text=self.text,
-            messages=[*self._params.messages, *project_messages(self.tree)],
-            usage=TotalUsage(input_tokens=props.get("inputTokens", 0), output_tokens=props.get("outputTokens", 0)),
-            reason=reason,
-            error=self._error if reason == "error" else None,
-            events=list(self.events),
-            tree=self.tree,
+        return result_of(
+            self.tree,
+            self.events,
+            given=self._params.messages,
             title=self.title,
+            response_model=self._params.response_model,
         )
 
     def __repr__(self) -> str:
-        root = self._root()
+        root = root_of(self.tree)
         return f"Run({root.status if root is not None else 'starting'!r}, relays={len(self.relays)}, {self.tree!r})"
 
     def _ipython_display_(self) -> None:
@@ -207,12 +233,14 @@ class Run:
     # -- what happens ------------------------------------------------------------------------------------------------
 
     async def _drive(self, source: Source) -> None:
-        cancelled = False
+        cancelled = isinstance(source, Replay) and source.recording.cut  # as far as anybody can tell
         with capturing(route_output):
             try:
                 if not isinstance(source, Replay):  # which has the person's turn in it
                     self._say_what_was_asked()
                 current_decisions.set(Decisions())  # of this task, and of those it starts
+                if self._played:
+                    return
                 async with aclosing(self._heard(source)) as events:
                     async for event in events:
                         self._take(event)
@@ -269,14 +297,10 @@ class Run:
 
     def _end(self, reason: EndReason) -> None:
         """Say how it ended wherever nobody has: of runs that were cut off, the innermost first."""
-        if self._root() is None:
+        if root_of(self.tree) is None:
             self._take(HarnessEndEvent(run_id=self._root_id(), reason=reason))
-        for node in reversed(self.tree.nodes):
-            if node.kind == "run" and node.status == "running":
-                parent = node.parent.id if node.parent is not None else None
-                self._take(HarnessEndEvent(run_id=node.id, parent_id=parent, reason=reason))
-            elif node.kind == "turn" and node.parent is None:
-                self._take(HarnessEndEvent(run_id=node.id, reason=reason))
+        for event in missing_ends(self.tree, reason):
+            self._take(event)
         self._over = True
         if self._recorder is not None:
             self._recorder.close()
@@ -296,11 +320,8 @@ class Run:
                 self._panel = None
             # A page that was reloaded in the middle gets no output of this cell any more: the panel is all that it has.
 
-    def _root(self) -> Any:
-        return next((node for node in self.tree.roots if node.kind in {"run", "turn"}), None)
-
     def _root_id(self) -> str:
-        root = self._root()
+        root = root_of(self.tree)
         return root.id if root is not None else new_id()
 
     # -- from the page, and from tools -------------------------------------------------------------------------------

@@ -1,15 +1,26 @@
-"""What a run came to: kept as data, so that it can be shown, compared, and gone on from."""
+"""What a run came to: kept as data, so that it can be shown, compared, saved, and gone on from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from llm_gateway_nb.graph import RunTree
+from pydantic import BaseModel
+
+from llm_gateway_nb.errors import ProviderAPIError
+from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_messages
+from llm_gateway_nb.graph.tree import Node
 from llm_gateway_nb.notebook.static_html import static_html
 from llm_gateway_nb.notebook.transcript import transcript
-from llm_gateway_nb.types import EndReason, HarnessEvent, Message, TotalUsage
+from llm_gateway_nb.providers.structured import parse_answer
+from llm_gateway_nb.recording import Recording
+from llm_gateway_nb.recording.recorder import Recorder
+from llm_gateway_nb.recording.tap import Request
+from llm_gateway_nb.types import EndReason, ErrorEvent, HarnessEndEvent, HarnessEvent, Message, TotalUsage
 
-__all__ = ["RunResult"]
+__all__ = ["RunResult", "missing_ends", "result_of", "root_of"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,6 +44,64 @@ class RunResult:
     events: list[HarnessEvent]
     tree: RunTree
     title: str | None = field(default=None)
+    response_model: type[BaseModel] | None = field(default=None)
+
+    @property
+    def output(self) -> Any:
+        """The answer as an instance of the run's `response_model`; None where none was asked for.
+
+        Raises:
+            BaseException: the run failed; this is its error.
+            ProviderAPIError: the answer does not fit; it says why, and the answer is its `partial_text`.
+        """
+        if self.response_model is None:
+            return None
+        if self.error is not None:
+            raise self.error
+        found, problem = parse_answer(self.text, self.response_model)
+        if found is None:
+            raise ProviderAPIError(
+                f"The answer is no {self.response_model.__name__}: {problem}.", partial_text=self.text
+            )
+        return found
+
+    def save(self, path: str | Path) -> None:
+        """Write it as a recording, without keys or tokens: `RunResult.load(path)` reads it, `replay(path)` plays it.
+
+        Raises:
+            ConfigurationError: the file can't be written.
+        """
+        given = self.messages[: len(self.messages) - len(project_messages(self.tree))]
+        recorder = Recorder(path).invoked(Request(None, given), title=self.title)
+        try:
+            for event in self.events:
+                recorder.event(event)
+        finally:
+            recorder.close()
+
+    @classmethod
+    def load(cls, path: str | Path, *, response_model: type[BaseModel] | None = None) -> RunResult:
+        """What `save`, or `start(…, record=path)`, wrote. A recording that was cut off is a run that was cancelled there.
+
+        Raises:
+            RecordingError: the file can't be read, or is no recording.
+        """
+        recording = Recording.read(path)
+        tree, events = RunTree(), list[HarnessEvent]()
+        for _, event in recording.events:
+            events.append(event.model_copy(update={"seq": len(events)}))
+            fold_event(tree, event)
+        for event in missing_ends(tree, "cancelled"):
+            events.append(event.model_copy(update={"seq": len(events)}))
+            fold_event(tree, event)
+        invoke = recording.invokes[0] if recording.invokes else None
+        return result_of(
+            tree,
+            events,
+            given=invoke.messages if invoke is not None else [],
+            title=invoke.title if invoke is not None else None,
+            response_model=response_model,
+        )
 
     def to_html(self, *, details: bool = False) -> str:
         """The run as HTML without script, as it stands in the saved notebook; with times and tokens if asked."""
@@ -46,3 +115,54 @@ class RunResult:
         error = f", error={self.error!r}" if self.error is not None else ""
         text = self.text if len(self.text) <= 200 else self.text[:199] + "…"
         return f"RunResult({self.reason!r}, {text!r}{error})"
+
+
+def root_of(tree: RunTree) -> Node | None:
+    """The run itself, among the nodes at the top."""
+    return next((node for node in tree.roots if node.kind in {"run", "turn"}), None)
+
+
+def result_of(
+    tree: RunTree,
+    events: Sequence[HarnessEvent],
+    *,
+    given: Sequence[Message],
+    title: str | None = None,
+    response_model: type[BaseModel] | None = None,
+) -> RunResult:
+    """What has come of a run. `given` are the messages that it was started with."""
+    root = root_of(tree)
+    props = root.props if root is not None else {}
+    reason: EndReason = props.get("status", "cancelled")
+    error = _own_error(events, root.id if root is not None else None) if reason == "error" else None
+    return RunResult(
+        text=last_text(tree),
+        messages=[*given, *project_messages(tree)],
+        usage=TotalUsage(input_tokens=props.get("inputTokens", 0), output_tokens=props.get("outputTokens", 0)),
+        reason=reason,
+        error=error,
+        events=list(events),
+        tree=tree,
+        title=title,
+        response_model=response_model,
+    )
+
+
+def _own_error(events: Sequence[HarnessEvent], root_id: str | None) -> BaseException | None:
+    """This run's failure, or that of a model call in it; a subagent's is its caller's to judge."""
+    for event in reversed(events):
+        if isinstance(event, ErrorEvent) and event.tool_call_id is None and root_id in {event.run_id, event.parent_id}:
+            return event.error
+    return None
+
+
+def missing_ends(tree: RunTree, reason: EndReason) -> list[HarnessEndEvent]:
+    """The ends that nobody has said, of runs that were cut off: the innermost first."""
+    ends = []
+    for node in reversed(tree.nodes):
+        if node.kind == "run" and node.status == "running":
+            parent = node.parent.id if node.parent is not None else None
+            ends.append(HarnessEndEvent(run_id=node.id, parent_id=parent, reason=reason))
+        elif node.kind == "turn" and node.parent is None and node.status is None:
+            ends.append(HarnessEndEvent(run_id=node.id, reason=reason))
+    return ends

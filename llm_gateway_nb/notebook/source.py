@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.harnesses.replay import Replay
@@ -15,6 +15,7 @@ from llm_gateway_nb.orchestrator import AgentOrchestrator
 from llm_gateway_nb.permissions import Grants, PermissionPolicy
 from llm_gateway_nb.providers.base import request_messages
 from llm_gateway_nb.providers.media import Media, media_parts, with_media
+from llm_gateway_nb.providers.structured import check_response_model
 from llm_gateway_nb.tools import KnownFiles
 from llm_gateway_nb.types import (
     GeneratorHarnessModule,
@@ -43,6 +44,7 @@ def invoke_params(
     permissions: Permissions | Mapping[str, Any] | None,
     policy: PermissionPolicy | None,
     model: str | None,
+    response_model: type[BaseModel] | None,
     context: str | None,
     settings: dict[str, Any],
 ) -> GeneratorInvokeParams:
@@ -62,6 +64,8 @@ def invoke_params(
                 f"events, not {source!r}."
             )
         return GeneratorInvokeParams(messages=[UserMessage(content=prompt)] if prompt else [])
+    if response_model is not None:
+        check_response_model(response_model, stream=False, tools=False)
     for candidate in tools or ():
         if not isinstance(candidate, ToolDefinition):
             raise ConfigurationError(
@@ -81,6 +85,7 @@ def invoke_params(
         history = with_media(history, media_parts(media), prompted=bool(prompt))
     return GeneratorInvokeParams(
         model=model,
+        response_model=response_model,
         messages=history,
         context=context,
         tools=list(tools) if tools else None,

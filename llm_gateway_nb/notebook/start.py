@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.approvals import Approvals, check_approvals
 from llm_gateway_nb.notebook.kernel import counts_sigint, hold, in_kernel, until
@@ -32,6 +34,7 @@ def start(
     permissions: Permissions | Mapping[str, Any] | None = None,
     policy: PermissionPolicy | None = None,
     model: str | None = None,
+    response_model: type[BaseModel] | None = None,
     context: str | None = None,
     panel: bool = True,
     approvals: Approvals = "ask",
@@ -48,6 +51,7 @@ def start(
         media: images and documents that go with the prompt: paths, bytes, or content parts.
         permissions: what may run without asking; what no rule allows asks.
         policy: a ceiling that no permission and no click can pass.
+        response_model: a pydantic class; the answer as an instance of it is `RunResult.output`.
         context: more context for the model.
         panel: show it; False runs unseen.
         approvals: who answers questions: `"ask"` (the person), `"allow"`, `"deny"`, `"recorded"` (what was said to the
@@ -74,6 +78,7 @@ async def run(
     permissions: Permissions | Mapping[str, Any] | None = None,
     policy: PermissionPolicy | None = None,
     model: str | None = None,
+    response_model: type[BaseModel] | None = None,
     context: str | None = None,
     panel: bool = True,
     approvals: Approvals = "ask",
@@ -112,6 +117,7 @@ def run_sync(
     permissions: Permissions | Mapping[str, Any] | None = None,
     policy: PermissionPolicy | None = None,
     model: str | None = None,
+    response_model: type[BaseModel] | None = None,
     context: str | None = None,
     panel: bool = True,
     approvals: Approvals = "ask",

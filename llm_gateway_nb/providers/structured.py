@@ -13,7 +13,7 @@ from llm_gateway_nb.errors import ConfigurationError, InvalidRequestError, Provi
 from llm_gateway_nb.providers.response import GenerateResponse, fold_response
 from llm_gateway_nb.types import AssistantMessage, HarnessEvent, Message, SystemMessage, UserMessage
 
-__all__ = ["check_response_model", "instructed", "parse_answer", "strict_schema", "structured"]
+__all__ = ["check_response_model", "instructed", "misfit", "parse_answer", "strict_schema", "structured"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -40,8 +40,11 @@ async def structured(
         response = await fold_response(ask(messages, shape), model)
     found, problem = parse_answer(response.content or "", answer)
     if found is None:
-        told = f"That does not fit: {problem}. Answer again with the whole JSON object, and nothing else."
-        again = [*messages, AssistantMessage(content=response.content or "(nothing)"), UserMessage(content=told)]
+        again = [
+            *messages,
+            AssistantMessage(content=response.content or "(nothing)"),
+            UserMessage(content=_AGAIN.format(problem)),
+        ]
         response = await fold_response(ask(again, shape), model)
         found, problem = parse_answer(response.content or "", answer)
     if found is None:
@@ -76,6 +79,15 @@ def instructed(messages: Sequence[Message], answer: type[BaseModel]) -> list[Mes
     if messages and isinstance(first := messages[0], SystemMessage):
         return [SystemMessage(content=f"{first.content}\n\n{ask}"), *messages[1:]]
     return [SystemMessage(content=ask), *messages]
+
+
+_AGAIN = "That does not fit: {}. Answer again with the whole JSON object, and nothing else."
+
+
+def misfit(text: str, answer: type[BaseModel]) -> str:
+    """What to tell the model of an answer that does not fit; empty where it fits."""
+    found, problem = parse_answer(text, answer)
+    return "" if found is not None else _AGAIN.format(problem)
 
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)

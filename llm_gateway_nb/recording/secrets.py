@@ -41,6 +41,7 @@ _LETTERS = r"""[A-Za-z0-9_\-.~+/=:@"'\[\]]"""
 _OPEN_END = re.compile(
     rf"""(?:(?i:bearer|basic|{_SECRET_NAME}["']?[ \t]*[:=])[ \t]*)?{_LETTERS}*\Z | -----BEGIN\ [A-Z ]*\Z""", re.VERBOSE
 )
+_PEM_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 _LONGEST = 400  # characters: how far back the end of a text is looked at for the start of a secret
 
 
@@ -104,7 +105,7 @@ class Secrets:
     def settled(self, text: str) -> int:
         """How many characters from the start no later text can make part of a secret."""
         pem = text.rfind("-----BEGIN ")
-        if pem != -1 and "PRIVATE KEY-----" in text[pem : pem + 50] and "-----END" not in text[pem:]:
+        if pem != -1 and "PRIVATE KEY-----" in text[pem : pem + 50] and not _PEM_END.search(text, pem):
             return pem
         offset = max(0, len(text) - _LONGEST)
         match = _OPEN_END.search(text, offset)

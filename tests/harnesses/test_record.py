@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,12 @@ async def test_a_replay_gives_the_same_events_and_runs_nothing(tmp_path: Path) -
     before = await recorded(tmp_path / "run.jsonl", title="Adding")
     after = await run(replay(tmp_path / "run.jsonl"))
     ids = [event.get("id") for event in wire(before.events) if event["type"] == "tool_progress"]
-    plain = [[e for e in wire(r.events) if e.get("id") not in ids or e["type"] != "tool_progress"] for r in (before, after)]
-    assert [e for e in plain[0] if e["type"] != "tool_progress"] == [e for e in plain[1] if e["type"] != "tool_progress"]
+    plain = [
+        [e for e in wire(r.events) if e.get("id") not in ids or e["type"] != "tool_progress"] for r in (before, after)
+    ]
+    assert [e for e in plain[0] if e["type"] != "tool_progress"] == [
+        e for e in plain[1] if e["type"] != "tool_progress"
+    ]
     assert after.transcript() == before.transcript()
     assert after.messages == before.messages
     assert after.usage == before.usage
@@ -142,9 +146,7 @@ async def test_a_changed_request_fails_loudly_and_shows_what_changed(tmp_path: P
         return a * b
 
     llm = create_llm("replay", tmp_path / "run.jsonl")
-    result = await run(
-        create_agent_harness(llm), "Add.", tools=[wrong(schema=add.schema_)], approvals="recorded"
-    )
+    result = await run(create_agent_harness(llm), "Add.", tools=[wrong(schema=add.schema_)], approvals="recorded")
     assert isinstance(result.error, ReplayError)
     assert "Nearest is request 2 of 2" in str(result.error)
     assert "-  3\n+  2\n" in result.error.diff
@@ -201,10 +203,8 @@ async def test_a_structured_answer_replays_whatever_way_the_schema_was_told(tmp_
 async def test_a_recorded_failure_fails_again_as_what_it_was_unless_it_was_made_good(tmp_path: Path) -> None:
     llm = record(ScriptedLLM([RateLimitError("slow down"), "Now.", ProviderAPIError("gone")]), tmp_path / "run.jsonl")
     for prompt in ("When?", "When?", "Where?"):
-        try:
+        with suppress(ProviderAPIError):
             await llm.agenerate(prompt)
-        except ProviderAPIError:
-            pass
     again = create_llm("replay", tmp_path / "run.jsonl")
     assert (await again.agenerate("When?")).content == "Now."
     with pytest.raises(ProviderAPIError, match="gone"):
@@ -337,7 +337,11 @@ async def test_the_model_calls_of_any_harness_are_recorded_and_replayed(tmp_path
 async def test_two_recordings_one_inside_the_other_both_have_the_model(tmp_path: Path) -> None:
     llm = record(ScriptedLLM(TURNS), tmp_path / "inner.jsonl")
     await run(
-        create_agent_harness(llm), "Add.", tools=[add], permissions={"allowlist": ["add"]}, record=tmp_path / "outer.jsonl"
+        create_agent_harness(llm),
+        "Add.",
+        tools=[add],
+        permissions={"allowlist": ["add"]},
+        record=tmp_path / "outer.jsonl",
     )
     for name in ("inner", "outer"):
         with create_llm("replay", tmp_path / f"{name}.jsonl") as again:
@@ -358,7 +362,9 @@ async def test_the_keys_that_models_are_made_with_and_those_of_the_environment_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_TOKEN", "plain as day 1234")
-    llm = create_llm("openai-compatible", "m", base_url="http://127.0.0.1:9/v1", api_key="my-strange-key", max_retries=0)
+    llm = create_llm(
+        "openai-compatible", "m", base_url="http://127.0.0.1:9/v1", api_key="my-strange-key", max_retries=0
+    )
     await run(llm, "Is my-strange-key plain as day 1234?", record=tmp_path / "run.jsonl")
     text = (tmp_path / "run.jsonl").read_text()
     assert "my-strange-key" not in text.split('"request"', 1)[1], "as soon as the model is asked"
