@@ -48,6 +48,7 @@ matrix: install chromium ## the README's table of front ends and kernels, from t
 
 bench: install ## the figures, side by side with peers
 	$(BIN)/python benchmarks/primitives.py
+	$(BIN)/python benchmarks/repl.py
 
 screenshots: install chromium ## the README's pictures, taken anew
 	$(BIN)/python tests/support/screenshots.py docs/screenshots

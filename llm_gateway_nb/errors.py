@@ -14,6 +14,8 @@ The tree parts *you misused it* from *the other side failed* from *it was closed
     │   │   ├── ToolNotExecutableError  you: a tool without `execute`
     │   │   ├── ToolTimeoutError     the tool was over its time
     │   │   └── SubagentError        a subagent failed, was stopped, or was one too many
+    │   ├── ReplError                a REPL that did not start, or is closed
+    │   ├── CodeBlockError           a model that was to write one block of code and did not
     │   ├── ScriptError              a scripted model ran out of turns, or was left unread
     │   └── ReplayError              a replay was asked for what was not recorded
     ├── ProviderAPIError             the service failed (status, retry_after, provider, model, attempts)
@@ -35,6 +37,7 @@ from typing import Any
 
 __all__ = [
     "AuthenticationError",
+    "CodeBlockError",
     "ConfigurationError",
     "GatewayError",
     "HarnessError",
@@ -47,6 +50,7 @@ __all__ = [
     "RateLimitError",
     "RecordingError",
     "RemoteError",
+    "ReplError",
     "ReplayError",
     "ScriptError",
     "StreamClosedError",
@@ -141,6 +145,14 @@ class SubagentError(ToolError):
         super().__init__(message)
         self.agent_id = agent_id
         self.text = text
+
+
+class ReplError(HarnessError):
+    """A REPL did not start, or was used after its end. What code does in a REPL is never raised: it is a result."""
+
+
+class CodeBlockError(HarnessError):
+    """A model that drives a REPL did not write exactly one block of code. It is told, and goes on."""
 
 
 class ScriptError(HarnessError):
