@@ -28,6 +28,7 @@ from llm_gateway_nb.types import (
     HarnessStartEvent,
     InvokeEnv,
     Message,
+    SystemMessage,
     TextEvent,
     ToolCallEvent,
     TotalUsage,
@@ -37,6 +38,11 @@ from llm_gateway_nb.types import (
 )
 
 __all__ = ["AgentHarness", "create_agent_harness"]
+
+_CLOSING = (
+    "The maximum number of tool call iterations is reached: no tool can be called any more. "
+    "Answer now, with what is known, and say what is missing."
+)
 
 
 def create_agent_harness(
@@ -142,7 +148,7 @@ class AgentHarness:
                 request = params.model_copy(
                     update={
                         "model": model,
-                        "messages": list(messages),
+                        "messages": [*messages, SystemMessage(content=_CLOSING)] if closing else list(messages),
                         "tools": None if closing else params.tools,
                         "env": InvokeEnv(parent_id=run_id),
                         "permissions": None,
@@ -226,9 +232,9 @@ def _unique(calls: list[ToolCallEvent], messages: list[Message]) -> list[ToolCal
     }
     unique: list[ToolCallEvent] = []
     for call in calls:
-        raw, number = call.id, 2
+        raw, number = call.id or "call", 2
         while raw in taken:
-            raw, number = f"{call.id}-{number}", number + 1
+            raw, number = f"{call.id or 'call'}-{number}", number + 1
         taken.add(raw)
         unique.append(call if raw == call.id else call.model_copy(update={"id": raw}))
     return unique

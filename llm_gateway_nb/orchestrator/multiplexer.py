@@ -55,6 +55,7 @@ class AgentMultiplexer(Generic[T]):
         self._unstarted: list[_Agent[T]] = []
         self._closing: dict[asyncio.Task[None], str] = {}
         self._being_read = False
+        self._starts_at_once = False
 
     def add(self, iterable: AsyncIterable[T]) -> str:
         """`register` under a new id (a UUID version 7), which it returns."""
@@ -63,8 +64,8 @@ class AgentMultiplexer(Generic[T]):
         return agent_id
 
     def register(self, agent_id: str, iterable: AsyncIterable[T]) -> None:
-        """Read this stream too, from now on: its first value is fetched at once, or as soon as `events()` is read where
-        no loop is running yet.
+        """Read this stream too, from now on. Its first value is fetched at once, or when `events()` begins to be read:
+        a stream that nobody reads does nothing, and has nothing to stop. Needs no running loop.
 
         Raises:
             ConfigurationError: there is a stream of this id already.
@@ -74,12 +75,10 @@ class AgentMultiplexer(Generic[T]):
                 f"There is an agent {agent_id!r} already; unregister it first, or let `add` choose an id."
             )
         agent = self._agents[agent_id] = _Agent(agent_id, iterable)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            self._unstarted.append(agent)
-        else:
+        if self._starts_at_once:
             self._start(agent)
+        else:
+            self._unstarted.append(agent)
 
     def unregister(self, agent_id: str) -> None:
         """Forget this stream and close it; nothing more of it is read, what was fetched ahead included. An unknown id is
@@ -88,11 +87,13 @@ class AgentMultiplexer(Generic[T]):
         if agent is None:
             return
         self._leave(agent)
-        if agent.task is None:
-            return  # closed where the others are started
-        self._closing[agent.task] = agent_id
-        if agent.begun:  # a task that is cancelled before its first step would never close its stream
-            agent.task.cancel()
+        if agent.task is not None:
+            self._closing[agent.task] = agent_id
+            if agent.begun:  # a task that is cancelled before its first step would never close its stream
+                agent.task.cancel()
+        elif _loop_is_running():
+            self._unstarted.remove(agent)
+            self._start(agent)  # to close it; where there is no loop, that is done when the others are started
 
     async def closed(self, agent_id: str) -> None:
         """Wait until a stream that was unregistered is closed. In bounded time: see `events`."""
@@ -121,7 +122,7 @@ class AgentMultiplexer(Generic[T]):
         """
         if self._being_read:
             raise ConfigurationError("events() is being read already; two readers would each get half of the events.")
-        self._being_read = True
+        self._being_read = self._starts_at_once = True
         for agent in self._unstarted:
             self._start(agent)
         self._unstarted.clear()
@@ -137,6 +138,7 @@ class AgentMultiplexer(Generic[T]):
                 yield agent.id, value
                 agent.taken.push(None)
         finally:
+            self._starts_at_once = False  # what a stream registers while it is being closed waits for the next reader
             for agent_id in list(self._agents):
                 self.unregister(agent_id)
             try:
@@ -227,3 +229,11 @@ class AgentMultiplexer(Generic[T]):
                     _log.error("The stream of agent %s does not stop; it was left behind.", self._closing.get(task))
                 else:
                     task.cancel()
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

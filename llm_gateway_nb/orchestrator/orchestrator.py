@@ -163,6 +163,8 @@ class AgentOrchestrator:
         Raises:
             SubagentError: a limit is reached; or it failed, or was stopped.
         """
+        if parent.id not in self._agents:
+            raise SubagentError("The agent was stopped; nobody is spawned any more.")
         depth = parent.depth + 1
         if depth > self._max_depth:
             raise SubagentError(

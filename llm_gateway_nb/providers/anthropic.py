@@ -19,6 +19,7 @@ from llm_gateway_nb.providers.base import Finish, ModelRequest, Piece, ToolCallP
 from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SdkLLM, wire_settings
 from llm_gateway_nb.providers.services import ANTHROPIC
 from llm_gateway_nb.providers.structured import instructed, strict_schema
+from llm_gateway_nb.types import AssistantMessage
 
 try:
     import anthropic
@@ -140,6 +141,10 @@ class AnthropicLLM(SdkLLM[anthropic.AsyncAnthropic]):
             known["system"] = system
         if request.tools:
             known["tools"] = to_anthropic_tools(request.tools)
+        elif called := {call.name for m in messages if isinstance(m, AssistantMessage) for call in m.tool_calls or ()}:
+            # A history with calls in it is refused without their tools, and the last turn of an agent offers none.
+            known["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in sorted(called)]
+            known["tool_choice"] = "none"
         _settle_tool_choice(known, other)
         if self._limits.silence is not None:  # the clock is ours; the SDK's would stop at 600 s
             known["timeout"] = anthropic.Timeout(None, connect=CONNECT_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -69,6 +70,12 @@ class ToolContext(WireModel):
     beyond_workspace: bool = Field(default=False, exclude=True, repr=False)
     """Whoever executes has held what `ToolDefinition.goes_beyond` said against the rules, or has asked."""
     emit_progress: Callable[[Any], None] | None = Field(default=None, exclude=True, repr=False)
+    stop_clock: Callable[[], AbstractContextManager[None]] | None = Field(default=None, exclude=True, repr=False)
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """`with ctx.waiting():` time in here does not count against the tool's limit: a person is asked, or somebody
+        else works. In the loop that runs the tool."""
+        return self.stop_clock() if self.stop_clock is not None else nullcontext()
 
     def progress(self, content: Any) -> None:
         """Send a `tool_progress` event now: text, or any JSON value. Callable from any thread; never raises."""

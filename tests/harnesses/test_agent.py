@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_validator
 
 from llm_gateway_nb.errors import ConfigurationError, InvalidMessagesError, ProviderAPIError
 from llm_gateway_nb.graph import fold, project_messages
@@ -222,6 +224,66 @@ async def test_a_tool_that_raises_is_an_error_result_and_the_run_goes_on() -> No
     assert events[-1].reason == "final"
 
 
+@pytest.mark.parametrize("how", ["exit", "circle", "cancel", "result", "validator"])
+async def test_no_tool_takes_the_run_with_it(how: str) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    class Input(BaseModel):
+        a: int
+
+        @field_validator("a")
+        @classmethod
+        def check(cls, a: int) -> int:
+            if how == "validator":
+                raise ZeroDivisionError("in a validator")
+            return a
+
+    async def execute(given: Input, ctx: ToolContext) -> Any:
+        match how:
+            case "exit":
+                sys.exit(3)
+            case "circle":
+                circle: list[Any] = []
+                circle.append(circle)
+                return circle
+            case "cancel":
+                raise asyncio.CancelledError
+            case _:
+                return Odd()
+
+    odd = ToolDefinition(name="odd", description="", schema_=Input, execute=execute)
+    permissions = Permissions(allowlist=["odd", "add"])
+    with ScriptedLLM([[call("odd", a=1), call("add", a=1)], "I see."]) as llm:
+        events = await collect(llm, tools=[odd, add], permissions=permissions)
+    expected = {"exit": "error", "circle": "ok", "cancel": "cancelled", "result": "ok", "validator": "error"}
+    assert {result.name: result.status for result in results(events)} == {"odd": expected[how], "add": "ok"}
+    assert events[-1].reason == "final"
+
+
+async def test_time_in_which_a_tool_waits_for_somebody_else_does_not_count() -> None:
+    @tool(timeout_seconds=0.03)
+    async def asks(ctx: ToolContext) -> str:
+        """Ask somebody."""
+        with ctx.waiting(), ctx.waiting():
+            await asyncio.sleep(0.06)
+        return "answered"
+
+    events = await collect(ScriptedLLM([call("asks"), "ok"]), YES, tools=[asks])
+    assert results(events)[0].output == "answered"
+
+
+async def test_an_answer_to_a_run_that_is_gone_does_not_count() -> None:
+    async with aclosing(
+        create_agent_harness(ScriptedLLM([call("add", a=1)])).invoke(messages=GO, tools=[add])
+    ) as events:
+        async for event in events:
+            if isinstance(event, RelayEvent):
+                break
+    assert event.respond(YES) is False
+
+
 async def test_tools_of_one_turn_run_side_by_side_and_results_come_as_they_are_ready() -> None:
     both = asyncio.Barrier(2)
     first_done = asyncio.Event()
@@ -318,6 +380,15 @@ async def test_at_the_limit_one_call_without_tools_makes_the_answer() -> None:
         assert [bool(request.tools) for request in llm.requests] == [True, True, False]
     assert messages == GO, "the caller's list is never changed"
     assert (events[-1].reason, events[-1].iterations) == ("max_iterations", 3)
+
+
+async def test_the_closing_call_is_told_why_it_has_no_tools_and_nobody_else_sees_that() -> None:
+    with ScriptedLLM([call("add", a=1), "That is all."]) as llm:
+        events = await collect(llm, max_iterations=1, tools=[add], permissions=Permissions(allowlist=["add"]))
+        last = llm.requests[-1].messages[-1]
+    assert last.role == "system"
+    assert "maximum number of tool call iterations" in str(last.content)
+    assert all(message.role != "system" for message in project_messages(fold(events)))
 
 
 async def test_calls_in_the_closing_turn_are_not_run() -> None:

@@ -187,3 +187,16 @@ def test_a_missing_key_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     with pytest.raises(ConfigurationError, match="set ANTHROPIC_API_KEY, or pass"):
         create_llm("anthropic")
+
+
+async def test_a_history_with_calls_and_no_tools_names_them_and_offers_none() -> None:
+    history: list[Message] = [
+        UserMessage(content="One."),
+        AssistantMessage(content=None, tool_calls=[ToolCall(id="a", name="f", arguments={"x": 1})]),
+        ToolMessage(tool_call_id="a", content="found"),
+    ]
+    async with serve(text("ok")) as server, llm_for(server) as llm:
+        await llm.agenerate(messages=history)
+        sent = server.requests[0]
+    assert sent["tools"] == [{"name": "f", "input_schema": {"type": "object"}}]
+    assert sent["tool_choice"] == {"type": "none"}
