@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import contextlib
-import os
-import signal
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -19,13 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.permissions import derive_permission
+from llm_gateway_nb.tools.process import Pipes, kill_group, start_bash
 from llm_gateway_nb.types import ToolContext, ToolDefinition, ToolExecutionResult
 
 __all__ = ["bash_tool"]
-
-_SAFE_VARIABLES = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "TZ", "USER", "SHELL")
-"""All that a command inherits: keys live in the environment. The locale is fixed, because the permission rules read a
-command as UTF-8, and in some others a quote is not a quote."""
 
 
 def make_bash_tool(
@@ -58,19 +52,8 @@ def make_bash_tool(
 
     async def execute(given: Bash, ctx: ToolContext) -> ToolExecutionResult[dict[str, Any]]:
         output = _Output(max_output, ctx)
-        async with _Pipes(output) as pipes:
-            process = await asyncio.create_subprocess_exec(
-                "bash",
-                "-c",
-                given.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=pipes.stdout,
-                stderr=pipes.stderr,
-                cwd=cwd,
-                env={**_inherited(), **(env or {})},
-                start_new_session=True,
-            )
-            pipes.hand_over()
+        async with Pipes(output.read) as pipes:
+            process = await start_bash(given.command, pipes, cwd=cwd, env=env)
             timed_out = False
             try:
                 async with asyncio.timeout(given.timeout):
@@ -78,7 +61,7 @@ def make_bash_tool(
             except TimeoutError:
                 timed_out = True
             finally:
-                await _kill_group(process)
+                await kill_group(process)
         note = f"\n[timed out after {given.timeout:g} seconds]" if timed_out else ""
         if process.returncode and not timed_out:
             note = f"\n[exit code {process.returncode}]"
@@ -156,63 +139,6 @@ class _Output:
         marker = f"\n[… {cut} characters left out …]\n" if cut else ""
         label = f"[{self._first}]\n" if self._has_stderr else ""
         return label + "".join(self._head) + marker + tail
-
-
-class _Pipes:
-    """The pipes of a command, ours and not the process object's: that one counts as ended only when they are closed, and a
-    background job that left its process group would keep them open for as long as it likes."""
-
-    def __init__(self, output: _Output) -> None:
-        self._output = output
-        self._transports: list[asyncio.ReadTransport] = []
-        self._readers: list[asyncio.Task[None]] = []
-        self._write_ends: list[int] = []
-
-    async def __aenter__(self) -> _Pipes:
-        loop = asyncio.get_running_loop()
-        for name in ("stdout", "stderr"):
-            read_end, write_end = os.pipe()
-            self._write_ends.append(write_end)
-            stream = asyncio.StreamReader()
-            factory = partial(asyncio.StreamReaderProtocol, stream)
-            transport, _ = await loop.connect_read_pipe(factory, os.fdopen(read_end, "rb", 0))
-            self._transports.append(transport)
-            self._readers.append(asyncio.create_task(self._output.read(name, stream)))
-        self.stdout, self.stderr = self._write_ends
-        return self
-
-    def hand_over(self) -> None:
-        """The command has its own copies now; ours would keep the pipes open."""
-        while self._write_ends:
-            os.close(self._write_ends.pop())
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Read what is left, but do not wait for a process that has escaped and holds on to a pipe."""
-        self.hand_over()
-        try:
-            await asyncio.wait(self._readers, timeout=_PIPE_SECONDS)
-        finally:
-            for reader in self._readers:
-                reader.cancel()
-            for transport in self._transports:
-                transport.close()
-
-
-_PIPE_SECONDS = 1.0
-
-
-def _inherited() -> dict[str, str]:
-    kept = {key: os.environ[key] for key in _SAFE_VARIABLES if key in os.environ}
-    # A relative folder on the path would let a file of the workspace pass for `ls`.
-    path = [folder for folder in kept.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(folder)]  # noqa: PTH117
-    return {**kept, "PATH": os.pathsep.join(path), "LC_ALL": "C.UTF-8"}
-
-
-async def _kill_group(process: asyncio.subprocess.Process) -> None:
-    """Kill what is left of the group, and reap the shell."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await asyncio.shield(process.wait())
 
 
 bash_tool = make_bash_tool()
