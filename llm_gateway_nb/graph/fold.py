@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from llm_gateway_nb.graph.tree import Node, RunTree
+from llm_gateway_nb.providers.prices import cost_of
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
     CompactionEvent,
@@ -233,7 +234,8 @@ def _relay(tree: RunTree, event: RelayEvent) -> None:
 
 
 def _usage(tree: RunTree, event: UsageEvent) -> None:
-    """Tokens count for the run and for every run above it."""
+    """Tokens and their cost count for the run and for every run above it. A sum with something unknown in it is unknown."""
+    cost = cost_of(event)
     node: Node | None = _run(tree, event)
     while node is not None:
         if node.kind in {"run", "turn"}:
@@ -242,6 +244,11 @@ def _usage(tree: RunTree, event: UsageEvent) -> None:
                 inputTokens=node.props.get("inputTokens", 0) + event.input_tokens,
                 outputTokens=node.props.get("outputTokens", 0) + event.output_tokens,
             )
+            if cost is None:
+                tree.drop(node, "cost")
+                tree.update(node, costUnknown=True)
+            elif "costUnknown" not in node.props:
+                tree.update(node, cost=node.props.get("cost", 0.0) + cost)
         node = node.parent
 
 

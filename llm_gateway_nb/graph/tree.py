@@ -24,7 +24,9 @@ class Node:
     Attributes:
         key: its number in the tree, counted from 0 in the order of appearance.
         id: the id of its event, of its run, or of its tool call.
-        props: what is known of it: JSON values, named as on the wire.
+        props: what is known of it: JSON values, named as on the wire. A `run` or `turn` has, where known, `inputTokens`,
+            `outputTokens` and `cost` (US dollars), each with all that hangs below; `costUnknown` says that some of its
+            calls have no known price, and then there is no `cost`.
     """
 
     key: int
@@ -161,6 +163,11 @@ class RunTree:
         if new:
             node.props.update(new)
             self.changes.append(Updated(node, new))
+
+    def drop(self, node: Node, prop: str) -> None:
+        """It is not known any more; to a view the prop becomes None."""
+        if node.props.pop(prop, None) is not None:
+            self.changes.append(Updated(node, {prop: None}))
 
     def __repr__(self) -> str:
         return f"RunTree(runs={sum(node.kind == 'run' for node in self.nodes)}, nodes={len(self.nodes)})"

@@ -47,6 +47,12 @@ class RunResult:
     response_model: type[BaseModel] | None = field(default=None)
 
     @property
+    def cost(self) -> float | None:
+        """US dollars of the run and all its children; None where a model has no known price, or nothing was counted."""
+        root = root_of(self.tree)
+        return None if root is None else root.props.get("cost")
+
+    @property
     def output(self) -> Any:
         """The answer as an instance of the run's `response_model`; None where none was asked for.
 

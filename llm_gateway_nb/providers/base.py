@@ -279,6 +279,8 @@ class LLM(Generates):
                 output_tokens=usage.output_tokens,
                 cache_read_tokens=usage.cache_read_tokens,
                 cache_creation_tokens=usage.cache_creation_tokens,
+                provider=self.provider,
+                model=request.model,
             )
         raw = {"rawFinishReason": finish.raw} if finish and finish.raw not in (None, finish.reason) else {}
         yield HarnessEndEvent(

@@ -188,13 +188,15 @@ class ReplOutputEvent(EventBase):
 
 
 class UsageEvent(EventBase):
-    """Tokens of one model call, as the service counted them."""
+    """Tokens of one model call, as the service counted them; `provider` and `model` say whose price they have."""
 
     type: Literal["usage"] = "usage"
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int | None = optional()
     cache_creation_tokens: int | None = optional()
+    provider: str | None = optional()
+    model: str | None = optional()
 
 
 def _read_error(value: Any) -> Any:
