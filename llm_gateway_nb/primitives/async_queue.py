@@ -64,6 +64,12 @@ class AsyncQueue(Generic[T]):
     def __len__(self) -> int:
         return self.length
 
+    def _peek(self) -> tuple[list[T], int]:
+        """For a view: the values that nobody waits for, the next one first, and how many coroutines wait in vain."""
+        values = self._values.copy()  # one atomic step
+        promised = len(self._called) + len(self._line)
+        return list(values)[promised:], max(0, promised - len(values))
+
     def __repr__(self) -> str:
         return f"AsyncQueue(length={self.length})"
 

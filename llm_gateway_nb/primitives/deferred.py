@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from threading import RLock
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, cast
 
 from llm_gateway_nb.primitives._wake import Waiter, check_raisable, wake
 
@@ -59,6 +59,11 @@ class Deferred(Generic[T]):
         check_raisable(error)
         return self._promise.settle(None, error)
 
+    def _peek(self) -> _Seen:
+        promise = self._promise
+        with promise._lock:
+            return _Seen(promise.state, promise._value, promise._error, len(promise._waiters))
+
     def __repr__(self) -> str:
         return f"Deferred(state={self.state!r})"
 
@@ -66,6 +71,15 @@ class Deferred(Generic[T]):
 def deferred() -> Deferred[T]:
     """Make a `Deferred`; annotate the name it goes to, `answer: Deferred[str] = deferred()`."""
     return Deferred()
+
+
+class _Seen(NamedTuple):
+    """What a view shows of it."""
+
+    state: Literal["pending", "resolved", "rejected"]
+    value: object
+    error: BaseException | None
+    waiting: int
 
 
 class _Promise(Generic[T]):

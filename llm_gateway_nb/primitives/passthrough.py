@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from enum import Enum, auto
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from llm_gateway_nb.errors import StreamClosedError
 from llm_gateway_nb.primitives._wake import Waiter, check_raisable, turn_away
@@ -147,12 +147,21 @@ class Passthrough(Generic[T]):
         """Whether a reader left before it saw the end, and no other was open. Once True it stays so."""
         return self._closed_by_reader
 
+    @property
+    def _state(self) -> Literal["open", "ended", "failed"]:
+        return "open" if not self._ended else "ended" if self._error is None else "failed"
+
+    def _peek(self) -> _Seen:
+        with self._lock:
+            values, _ = self._queue._peek()
+            unread = [value for value in values if value is not _END]
+            return _Seen(self._state, unread, self._error, self._readers, self.maxsize, self._closed_by_reader)
+
     def __repr__(self) -> str:
         with self._lock:
             queue = self._queue
             unread = len(queue._values) - self._ended - len(queue._called) - len(queue._line)
-            state = "open" if not self._ended else "ended" if self._error is None else "failed"
-            return f"Passthrough(state={state!r}, length={max(0, unread)})"
+            return f"Passthrough(state={self._state!r}, length={max(0, unread)})"
 
     def _end(self, error: BaseException | None) -> bool:
         with self._lock:
@@ -206,6 +215,17 @@ class Passthrough(Generic[T]):
 def create_passthrough(maxsize: int | None = None) -> Passthrough[T]:
     """Make a `Passthrough`; annotate the name it goes to, `words: Passthrough[str] = create_passthrough()`."""
     return Passthrough(maxsize)
+
+
+class _Seen(NamedTuple):
+    """What a view shows of it."""
+
+    state: Literal["open", "ended", "failed"]
+    values: list[Any]
+    error: BaseException | None
+    readers: int
+    maxsize: int | None
+    closed_by_reader: bool
 
 
 class _Iterable(Generic[T]):

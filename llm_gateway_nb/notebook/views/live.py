@@ -1,0 +1,143 @@
+"""A card that lives on a page: Python keeps the state, the page a picture of it.
+
+To the page goes the whole picture, numbered and bounded in size, at most thirty times a second, as a custom message: a
+synced trait stalls while a cell runs. A later picture makes up for a lost one, and a page asks in a silence whether it has
+the last. From the page come `ready` and what a person did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython.display import display
+
+from llm_gateway_nb.notebook.kernel import in_kernel
+from llm_gateway_nb.notebook.outputs import page_possible
+from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS, read_module, read_style
+from llm_gateway_nb.notebook.views.bits import Bit
+from llm_gateway_nb.notebook.views.static import TWIN_STYLE, bits_html
+from llm_gateway_nb.types import new_id
+
+__all__ = ["LiveCard", "display_card"]
+
+_MODULES = (
+    "dom.js",
+    "format.js",
+    "blocks.js",
+    "prose.js",
+    "bits.js",
+    "tool_form.js",
+    "rules.js",
+    "card_view.js",
+    "card.js",
+)
+
+
+class LiveCard(anywidget.AnyWidget):
+    """Shows what `draw` gives, anew whenever `changed` is called; a subclass answers what a person did.
+
+    Args:
+        draw: the picture as it is now: `{"card": …}`, with `"form"` or `"rules"` where there is something to do.
+    """
+
+    _esm = read_module(_MODULES)
+    _css = read_style("panel.css") + read_style("card.css")
+    first = traitlets.Dict().tag(sync=True)
+    """The picture at the beginning: a page that comes while a cell runs has it without asking."""
+
+    def __init__(self, draw: Callable[[], dict[str, Any]]) -> None:
+        self._draw = draw
+        self._timer: asyncio.TimerHandle | None = None
+        self._last = float("-inf")
+        self._seq = 0
+        self._drawn = draw()
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+        super().__init__(first=self._drawn)
+        self.on_msg(self._on_custom)
+
+    def changed(self) -> None:
+        """It may look different now. From any thread."""
+        self._in_loop(self._soon)
+
+    def acted(self, message: dict[str, Any]) -> None:
+        """A person did something; in the loop of the cell that made the card."""
+
+    def close(self) -> None:
+        """Take it off every page. Closing twice is fine."""
+        timer, self._timer = getattr(self, "_timer", None), None  # `close` is called on half-made widgets, too
+        if timer is not None:
+            timer.cancel()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._drawn['card']['title']!r})"
+
+    def _in_loop(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            here = self._loop is None or asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            callback(*arguments)
+        elif self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the kernel ends
+                self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _soon(self) -> None:
+        """Now, if the last time is long enough ago, for the cell may go on to block the loop; and once more behind it, for
+        what is happening may not have happened yet."""
+        wait = self._last + INTERVAL_SECONDS - time.monotonic()
+        if wait <= 0:
+            self._tell()
+        if self._timer is None and self._loop is not None:
+            self._timer = self._loop.call_later(max(wait, INTERVAL_SECONDS), self._later)
+
+    def _later(self) -> None:
+        self._timer = None
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.comm is None:
+            return
+        drawn = self._draw()
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self._seq += 1
+            self._last = time.monotonic()
+            self._send_picture()
+
+    def _send_picture(self) -> None:
+        self.send({"k": "card", "seq": self._seq, "picture": self._drawn})
+
+    def _on_custom(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"k": "ready"}:
+                self._in_loop(self._tell)
+                if content.get("seq") != self._seq:
+                    self._send_picture()
+            case {"k": str()}:
+                self._in_loop(self.acted, content)
+
+
+def display_card(live: LiveCard | None, bit: Bit, text: str) -> None:
+    """The outputs of a card in this cell: the living one, and beside it what stays in the file, as it was at this moment.
+
+    The living one hides the other for as long as it lives. Where nobody can watch it is left out: a widget that is dead
+    when the notebook is opened would stand there as an error.
+    """
+    if live is not None and page_possible():
+        view = {"version_major": 2, "version_minor": 1, "model_id": live.model_id}
+        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}, raw=True, display_id=new_id())
+    elif live is not None and in_kernel():
+        display({"text/plain": ""}, raw=True, display_id=new_id())
+    html = f"{TWIN_STYLE}{bits_html(bit)}" if live is not None else bits_html(bit)
+    display({"text/plain": text, "text/html": html}, raw=True)

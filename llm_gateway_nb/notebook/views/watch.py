@@ -1,0 +1,122 @@
+"""Tell a view that a primitive may look different now, and cost those that nobody watches nothing.
+
+The watched object gets a class of its own for the time, the same but that it tells; no other object of its class notices.
+A hook in the primitives would be paid by every `push`, and a timer that looks would not turn while a cell blocks the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from llm_gateway_nb.primitives import AsyncQueue, Deferred, Passthrough
+from llm_gateway_nb.primitives.deferred import _Promise
+
+__all__ = ["NOTHING", "Watchable", "watch"]
+
+Watchable = Deferred[Any] | AsyncQueue[Any] | Passthrough[Any]
+NOTHING: Any = object()
+Changed = Callable[[Any], None]
+"""Called with the value where one was pushed, else with `NOTHING`; in whatever thread it happened. Must not raise."""
+
+
+class _TellingPromise(_Promise[Any]):
+    __slots__ = ()
+
+    def settle(self, value: Any, error: BaseException | None) -> bool:
+        settled = super().settle(value, error)
+        _tell(self)
+        return settled
+
+    def __await__(self) -> Generator[object, None, Any]:
+        _tell(self)
+        try:
+            return (yield from super().__await__())
+        finally:
+            _tell(self)
+
+
+class _TellingQueue(AsyncQueue[Any]):
+    __slots__ = ()
+
+    def push(self, value: Any) -> None:
+        super().push(value)
+        _tell(self, value)
+
+    async def _take(self, taker: Any) -> Any:
+        _tell(self)
+        try:
+            return await super()._take(taker)
+        finally:
+            _tell(self)
+
+
+class _TellingPassthrough(Passthrough[Any]):
+    __slots__ = ()
+
+    def push(self, value: Any) -> None:
+        super().push(value)
+        _tell(self, value)
+
+    async def send(self, value: Any) -> None:
+        await super().send(value)
+        _tell(self, value)
+
+    def _end(self, error: BaseException | None) -> bool:
+        ended = super()._end(error)
+        _tell(self)
+        return ended
+
+    def _reader_came(self) -> None:
+        super()._reader_came()
+        _tell(self)
+
+    def _reader_left(self, *, early: bool) -> None:
+        super()._reader_left(early=early)
+        _tell(self)
+
+
+_TELLING: dict[type, type] = {
+    _Promise: _TellingPromise,
+    AsyncQueue: _TellingQueue,
+    Passthrough: _TellingPassthrough,
+}
+_watchers: WeakKeyDictionary[Any, list[Changed]] = WeakKeyDictionary()
+
+
+def watch(thing: Watchable, changed: Changed) -> Callable[[], None]:
+    """From now on call `changed` when `thing` may look different; what this returns ends it.
+
+    Of an instance of a subclass nothing is told: what that does is not known here.
+    """
+    match thing:
+        case Deferred():
+            parts: list[Any] = [thing._promise]
+        case Passthrough():
+            parts = [thing, thing._queue]  # readers take from the queue
+        case _:
+            parts = [thing]
+    for part in parts:
+        _watchers.setdefault(part, []).append(changed)
+        if type(part) in _TELLING:
+            part.__class__ = _TELLING[type(part)]
+
+    def end() -> None:
+        for part in parts:
+            watchers = _watchers.get(part, [])
+            if changed in watchers:
+                watchers.remove(changed)
+            if not watchers and type(part) in _PLAIN:
+                _watchers.pop(part, None)
+                part.__class__ = _PLAIN[type(part)]
+
+    return end
+
+
+_PLAIN = {telling: plain for plain, telling in _TELLING.items()}
+
+
+def _tell(part: Any, value: Any = NOTHING) -> None:
+    for changed in tuple(_watchers.get(part, ())):
+        changed(value)
