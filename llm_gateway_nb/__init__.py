@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from llm_gateway_nb._display import register as _register
+
 if TYPE_CHECKING:
     from llm_gateway_nb.harnesses import create_agent_harness
     from llm_gateway_nb.notebook import doctor, run, run_sync, show, start
@@ -64,3 +66,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+_register()

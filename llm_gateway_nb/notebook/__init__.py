@@ -1,5 +1,6 @@
 """What a person sees: runs in cells, live panels, buttons, and what the saved notebook keeps."""
 
+from llm_gateway_nb._display import register as _register
 from llm_gateway_nb.notebook.doctor import Diagnosis, doctor
 from llm_gateway_nb.notebook.live_run import Run
 from llm_gateway_nb.notebook.panel import RunPanel
@@ -8,3 +9,5 @@ from llm_gateway_nb.notebook.show import show
 from llm_gateway_nb.notebook.start import run, run_sync, start
 
 __all__ = ["Diagnosis", "Run", "RunPanel", "RunResult", "doctor", "run", "run_sync", "show", "start"]
+
+_register()

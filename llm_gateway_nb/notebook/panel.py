@@ -35,7 +35,7 @@ MAX_MESSAGE = 1_000_000
 MAX_OUTPUT = 400_000
 """Characters of one output that a page is given; `run.result` and the events have the rest."""
 
-_WIDGETS = Path(__file__).parent / "widgets"
+WIDGETS = Path(__file__).parent / "widgets"
 _MODULES = (
     "dom.js",
     "format.js",
@@ -50,11 +50,11 @@ _MODULES = (
 )
 
 
-def read_module(folder: Path = _WIDGETS) -> str:
+def read_module(names: Iterable[str] = _MODULES) -> str:
     """Our ES modules as the one that anywidget can load: in order, without the imports of each other, or comments."""
     parts = []
-    for name in _MODULES:
-        source = (folder / name).read_text(encoding="utf-8")
+    for name in names:
+        source = (WIDGETS / name).read_text(encoding="utf-8")
         source = re.sub(r"^import\b[^;]*;\n", "", source, flags=re.M)
         source = re.sub(
             r"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n|^[ \t]*//[^\n]*\n|^[ \t]*\n", "", source, flags=re.M | re.S
@@ -75,7 +75,7 @@ class RunPanel(anywidget.AnyWidget):
     """
 
     _esm = read_module()
-    _css = (_WIDGETS / "panel.css").read_text(encoding="utf-8")
+    _css = (WIDGETS / "panel.css").read_text(encoding="utf-8")
     title = traitlets.Unicode("").tag(sync=True)
 
     def __init__(

@@ -59,9 +59,8 @@ def events_card(events: Sequence[EventBase]) -> Bit:
     while at < len(events):
         event = events[at]
         end = at + 1
-        if isinstance(event, TextEvent | ReasoningEvent):
-            while end < len(events) and _continues(event, events[end]):
-                end += 1
+        while end < len(events) and _stream_of(event) == _stream_of(events[end]) is not None:
+            end += 1
         number = str(at + 1) if end == at + 1 else f"{at + 1}-{end}"
         says = _joined(events[at:end]) if end > at + 1 else _says(event)
         rows.append((number, line("· " * depths[at] + _kind(event)), says))
@@ -125,13 +124,27 @@ def _says(event: EventBase) -> Bit:
             return line(cut(json.dumps(jsonable(rest), ensure_ascii=False), 300))
 
 
-def _continues(first: TextEvent | ReasoningEvent, other: EventBase) -> bool:
-    return isinstance(other, type(first)) and other.id == first.id and other.run_id == first.run_id
+def _stream_of(event: EventBase) -> tuple[str, ...] | None:
+    """What the parts of one text have in common; None for what stands alone."""
+    match event:
+        case TextEvent() | ReasoningEvent():
+            return (event.type, event.run_id, event.id)
+        case ToolProgressEvent():
+            return (event.type, event.run_id, event.tool_call_id)
+        case ReplProgressEvent():
+            return (event.type, event.run_id, event.stream)
+        case _:
+            return None
 
 
-def _joined(deltas: Sequence[Any]) -> Bit:
-    text = "".join(delta.content for delta in deltas)
-    return line(f"{len(deltas)} deltas: {json.dumps(cut(text, 300), ensure_ascii=False)}")
+def _joined(parts: Sequence[Any]) -> Bit:
+    if isinstance(parts[0], ToolProgressEvent):
+        texts = [part.content.get("text") if isinstance(part.content, dict) else part.content for part in parts]
+        return line(f"{parts[0].name} … {cut(''.join(map(whole, texts)).strip(), 300)}")
+    if isinstance(parts[0], ReplProgressEvent):
+        return line(cut("".join(part.chunk for part in parts).strip("\n"), 300))
+    text = "".join(part.content for part in parts)
+    return line(f"{len(parts)} deltas: {json.dumps(cut(text, 300), ensure_ascii=False)}")
 
 
 def _depths(events: Sequence[EventBase]) -> list[int]:

@@ -17,14 +17,12 @@ import anywidget
 import traitlets
 from IPython.display import display
 
-from llm_gateway_nb.notebook.kernel import in_kernel
-from llm_gateway_nb.notebook.outputs import page_possible
-from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS, read_module, read_style
+from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS, WIDGETS, read_module
 from llm_gateway_nb.notebook.views.bits import Bit
-from llm_gateway_nb.notebook.views.static import TWIN_STYLE, bits_html
+from llm_gateway_nb.notebook.views.static import twin_html
 from llm_gateway_nb.types import new_id
 
-__all__ = ["LiveCard", "display_card"]
+__all__ = ["LiveCard", "display_living"]
 
 _MODULES = (
     "dom.js",
@@ -40,19 +38,21 @@ _MODULES = (
 
 
 class LiveCard(anywidget.AnyWidget):
-    """Shows what `draw` gives, anew whenever `changed` is called; a subclass answers what a person did.
+    """Shows what `draw` gives, anew whenever `changed` is called.
 
     Args:
         draw: the picture as it is now: `{"card": …}`, with `"form"` or `"rules"` where there is something to do.
+        act: gets what a person did, in the loop of the cell that made the card.
     """
 
     _esm = read_module(_MODULES)
-    _css = read_style("panel.css") + read_style("card.css")
+    _css = "".join((WIDGETS / name).read_text(encoding="utf-8") for name in ("panel.css", "card.css"))
     first = traitlets.Dict().tag(sync=True)
     """The picture at the beginning: a page that comes while a cell runs has it without asking."""
 
-    def __init__(self, draw: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, draw: Callable[[], dict[str, Any]], act: Callable[[dict[str, Any]], None] | None = None) -> None:
         self._draw = draw
+        self._act = act
         self._timer: asyncio.TimerHandle | None = None
         self._last = float("-inf")
         self._seq = 0
@@ -67,9 +67,6 @@ class LiveCard(anywidget.AnyWidget):
     def changed(self) -> None:
         """It may look different now. From any thread."""
         self._in_loop(self._soon)
-
-    def acted(self, message: dict[str, Any]) -> None:
-        """A person did something; in the loop of the cell that made the card."""
 
     def close(self) -> None:
         """Take it off every page. Closing twice is fine."""
@@ -124,20 +121,22 @@ class LiveCard(anywidget.AnyWidget):
                 self._in_loop(self._tell)
                 if content.get("seq") != self._seq:
                     self._send_picture()
-            case {"k": str()}:
-                self._in_loop(self.acted, content)
+            case {"k": str()} if self._act is not None:
+                self._in_loop(self._act, content)
 
 
-def display_card(live: LiveCard | None, bit: Bit, text: str) -> None:
-    """The outputs of a card in this cell: the living one, and beside it what stays in the file, as it was at this moment.
+def display_living(live: LiveCard | None, bit: Bit, text: str) -> None:
+    """The two outputs of a card in this cell: the living one, and what stays in the file, as it is at this moment.
 
-    The living one hides the other for as long as it lives. Where nobody can watch it is left out: a widget that is dead
-    when the notebook is opened would stand there as an error.
+    The living one hides the other for as long as it lives. Where nobody can watch there is none: a widget that is dead when
+    the notebook is opened would stand there as an error.
     """
-    if live is not None and page_possible():
-        view = {"version_major": 2, "version_minor": 1, "model_id": live.model_id}
-        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}, raw=True, display_id=new_id())
-    elif live is not None and in_kernel():
-        display({"text/plain": ""}, raw=True, display_id=new_id())
-    html = f"{TWIN_STYLE}{bits_html(bit)}" if live is not None else bits_html(bit)
-    display({"text/plain": text, "text/html": html}, raw=True)
+    view: dict[str, Any] = {}
+    if live is not None:
+        view["application/vnd.jupyter.widget-view+json"] = {
+            "version_major": 2,
+            "version_minor": 1,
+            "model_id": live.model_id,
+        }
+    display({**view, "text/plain": ""}, raw=True, display_id=new_id())
+    display({"text/plain": text, "text/html": twin_html(bit)}, raw=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+from IPython.display import display
 from pydantic import ValidationError
 
+from llm_gateway_nb.notebook.kernel import current_shell
 from llm_gateway_nb.notebook.transcript import call
 from llm_gateway_nb.notebook.views.bits import Bit
-from llm_gateway_nb.notebook.views.live import LiveCard
 from llm_gateway_nb.notebook.views.permissions import (
     LISTS,
     decision_bits,
@@ -18,17 +20,19 @@ from llm_gateway_nb.notebook.views.permissions import (
     rule_words,
     rules_of,
 )
+from llm_gateway_nb.notebook.views.static import bits_html
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.types import Permissions, ToolCall, ToolPermission
 
 __all__ = ["PermissionTable"]
 
 
-class PermissionTable(LiveCard):
-    """An editor. `Permissions` never change, so what was edited is a new value.
+class PermissionTable:
+    """What `show(permissions)` gives: an editor. `Permissions` never change, so what was edited is a new value.
 
     Attributes:
         permissions: the rules as they stand in the table now: `run(…, permissions=table.permissions)`.
+        on_change: called when the picture is another.
     """
 
     def __init__(self, permissions: Permissions) -> None:
@@ -36,9 +40,11 @@ class PermissionTable(LiveCard):
         self._tried: list[Bit] = []
         self._last_try: tuple[str, str] | None = None
         self._problem = ""
-        super().__init__(self._picture)
+        self.on_change: Callable[[], None] = lambda: None
+        self._cell = getattr(current_shell(), "execution_count", None)
 
     def acted(self, message: dict[str, Any]) -> None:
+        """A person did something in the table."""
         self._problem = ""
         match message:
             case {"k": "add", "list": str(name), "tool": str(tool), "params": dict(params)} if name in LISTS:
@@ -48,12 +54,18 @@ class PermissionTable(LiveCard):
             case {"k": "try", "tool": str(tool), "arguments": str(arguments)}:
                 self._last_try = (tool.strip(), arguments)
         self._try()
-        self.changed()
+        self.on_change()
 
     def __repr__(self) -> str:
         return f"PermissionTable({self.permissions!r})"
 
-    def _picture(self) -> dict[str, Any]:
+    def _ipython_display_(self) -> None:
+        """As the last line of the cell that shows it there is nothing to add; elsewhere it says what it holds."""
+        if self._cell is None or self._cell != getattr(current_shell(), "execution_count", None):
+            display({"text/plain": repr(self), "text/html": bits_html(permissions_card(self.permissions))}, raw=True)
+
+    def picture(self) -> dict[str, Any]:
+        """For a `LiveCard`."""
         indices: dict[str, int] = {}
         rows = []
         for name, rule in rules_of(self.permissions):

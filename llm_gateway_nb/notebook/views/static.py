@@ -11,10 +11,7 @@ from llm_gateway_nb.notebook.static_html import _prose as prose_html
 from llm_gateway_nb.notebook.transcript import MAX_DEPTH, shown
 from llm_gateway_nb.notebook.views.bits import Bit
 
-__all__ = ["TWIN", "bits_html"]
-
-TWIN = "lgnb-static"
-"""The class of the static twin of a living view, by which the view's stylesheet finds and hides it."""
+__all__ = ["bits_html", "twin_html"]
 
 _LINE = "rgba(127,127,127,0.3)"
 _QUIET = "rgba(127,127,127,0.1)"
@@ -28,6 +25,21 @@ _PRE = (
 )
 _CELL = "text-align:left;vertical-align:top;padding:3px 10px 3px 0;border:0;white-space:normal;max-width:none"
 _HEAD = f"{_CELL};font-weight:600;font-size:12px;{_DIM}"
+
+
+def twin_html(bit: Bit) -> str:
+    """The static twin of a living view: hidden as long as that lives, by the view's own stylesheet.
+
+    Where a trusted notebook is opened without its kernel, the notebook puts an error in the place of the dead view. The one
+    rule of style in here takes that away; where it is stripped there is no such error either.
+    """
+    return f'<style>{_NO_ERROR}</style><div class="lgnb-static">{bits_html(bit)}</div>'
+
+
+_NO_ERROR = (
+    ".jp-OutputArea-child:has(>.jp-OutputArea-output.jupyter-widgets:not(:has(*)))"
+    ":has(+.jp-OutputArea-child .lgnb-static){display:none}"
+)
 
 
 def bits_html(*bits: Bit) -> str:
@@ -126,7 +138,11 @@ def _table(bit: Bit, depth: int) -> str:
 
 
 def _of_cell(cell: Any, depth: int) -> str:
-    return _escape(cell) if isinstance(cell, str) else _bit(cell, depth + 1)
+    if isinstance(cell, str):
+        return _escape(cell)
+    if cell["b"] == "note":  # a paragraph would stand lower than its neighbours
+        return f'<span style="font-size:12px;{_DIM}">{_escape(cell["text"])}</span>'
+    return _bit(cell, depth + 1)
 
 
 def _escape(text: str) -> str:

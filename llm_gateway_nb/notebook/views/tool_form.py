@@ -20,7 +20,7 @@ from llm_gateway_nb.notebook.views.bits import Bit, code, note
 from llm_gateway_nb.notebook.views.live import LiveCard
 from llm_gateway_nb.notebook.views.messages import content_bits
 from llm_gateway_nb.notebook.views.tools import form_fields, tool_card
-from llm_gateway_nb.tools import FileTime
+from llm_gateway_nb.tools import KnownFiles
 from llm_gateway_nb.tools.current import current_tool
 from llm_gateway_nb.tools.validate import validate_input
 from llm_gateway_nb.types import ToolContext, ToolDefinition, ToolExecutionResult, new_id
@@ -40,15 +40,15 @@ class ToolCard(LiveCard):
         self._calls: set[asyncio.Task[None]] = set()
         self._state: dict[str, Any] = {"status": "idle"}
         self._printed = ""
-        self._file_time = FileTime()
-        super().__init__(self._picture)
+        self._file_time = KnownFiles()
+        super().__init__(self._picture, self._acted)
 
     def close(self) -> None:
         for task in tuple(getattr(self, "_calls", ())):
             task.cancel()
         super().close()
 
-    def acted(self, message: dict[str, Any]) -> None:
+    def _acted(self, message: dict[str, Any]) -> None:
         match message:
             case {"k": "call", "values": dict(values)} if not self._calls:
                 arguments, errors = self._arguments(values)

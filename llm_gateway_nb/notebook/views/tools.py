@@ -38,13 +38,13 @@ def form_fields(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     fields = []
     properties = schema.get("properties")
     for name, given in (properties if isinstance(properties, Mapping) else {}).items():
-        spec, nullable = _resolved(given, schema)
+        spec = _resolved(given, schema)
         choices = spec.get("enum", [spec["const"]] if "const" in spec else None)
         kind = "choice" if choices else _KINDS.get(str(spec.get("type")), "json")
         field: dict[str, Any] = {
             "name": str(name),
             "kind": kind,
-            "type": _type_words(spec, choices, nullable),
+            "type": _type_words(spec, choices),
             "required": name in required,
             "about": str(spec.get("description") or ""),
         }
@@ -56,41 +56,36 @@ def form_fields(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     return fields
 
 
-def _resolved(spec: Any, schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+def _resolved(spec: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     """A property without its `$ref`, and without the null of an optional; what stands beside them wins."""
-    spec = dict(spec) if isinstance(spec, Mapping) else {}
-    nullable = False
+    found: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {}
     for _ in range(20):  # a `$ref` may lead to a `$ref`, and in a broken schema to itself
-        if isinstance(spec.get("$ref"), str):
+        if isinstance(found.get("$ref"), str):
             target: Any = schema
-            for step in spec.pop("$ref").removeprefix("#/").split("/"):
+            for step in found.pop("$ref").removeprefix("#/").split("/"):
                 target = target.get(step) if isinstance(target, Mapping) else None
-            spec = {**(target if isinstance(target, Mapping) else {}), **spec}
+            found = {**(target if isinstance(target, Mapping) else {}), **found}
             continue
-        options = spec.get("anyOf")
+        options = found.get("anyOf")
         real = [o for o in options if o != {"type": "null"}] if isinstance(options, list) else []
-        if len(real) == 1 and isinstance(real[0], Mapping):
-            nullable = nullable or len(options) > 1
-            del spec["anyOf"]
-            spec = {**real[0], **spec}
-            continue
-        break
-    return spec, nullable
+        if len(real) != 1 or not isinstance(real[0], Mapping):
+            break
+        del found["anyOf"]
+        found = {**real[0], **found}
+    return found
 
 
-def _type_words(spec: Mapping[str, Any], choices: Any, nullable: bool) -> str:
+def _type_words(spec: Mapping[str, Any], choices: Any) -> str:
     if choices:
-        words = " | ".join(json.dumps(jsonable(choice), ensure_ascii=False) for choice in choices)
-    elif spec.get("type") == "array":
+        return " | ".join(json.dumps(jsonable(choice), ensure_ascii=False) for choice in choices)
+    if spec.get("type") == "array":
         items = spec.get("items")
         inner = items.get("type") if isinstance(items, Mapping) else None
-        words = f"array of {inner}" if isinstance(inner, str) else "array"
-    else:
-        words = str(spec.get("type") or "any")
-    return f"{words}, optional" if nullable else words
+        return f"array of {inner}" if isinstance(inner, str) else "array"
+    return str(spec.get("type") or "any")
 
 
 def _need(field: Mapping[str, Any]) -> str:
     if field["required"]:
         return "required"
-    return f"default {json.dumps(field['default'], ensure_ascii=False)}" if "default" in field else ""
+    return f"default {json.dumps(field['default'], ensure_ascii=False)}" if "default" in field else "optional"

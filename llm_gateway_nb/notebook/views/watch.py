@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from llm_gateway_nb.primitives import AsyncQueue, Deferred, Passthrough
 from llm_gateway_nb.primitives.deferred import _Promise
@@ -101,9 +101,11 @@ def watch(thing: Watchable, changed: Changed) -> Callable[[], None]:
         _watchers.setdefault(part, []).append(changed)
         if type(part) in _TELLING:
             part.__class__ = _TELLING[type(part)]
+    known = [ref(part) for part in parts]  # who watches keeps nothing alive
+    del parts
 
     def end() -> None:
-        for part in parts:
+        for part in (each() for each in known):
             watchers = _watchers.get(part, [])
             if changed in watchers:
                 watchers.remove(changed)
