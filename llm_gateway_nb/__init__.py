@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llm_gateway_nb._display import register as _register
 
 if TYPE_CHECKING:
-    from llm_gateway_nb.harnesses import create_agent_harness
+    from llm_gateway_nb.harnesses import create_agent_harness, create_rlm_harness
     from llm_gateway_nb.notebook import doctor, run, run_sync, show, start
     from llm_gateway_nb.processing import Summarizer
     from llm_gateway_nb.providers import create_llm
@@ -27,6 +27,7 @@ __all__ = [
     "bash_tool",
     "create_agent_harness",
     "create_llm",
+    "create_rlm_harness",
     "doctor",
     "patch_tool",
     "read_tool",
@@ -45,6 +46,7 @@ _HOMES = {
     "bash_tool": "tools",
     "create_agent_harness": "harnesses",
     "create_llm": "providers",
+    "create_rlm_harness": "harnesses",
     "doctor": "notebook",
     "patch_tool": "tools",
     "read_tool": "tools",

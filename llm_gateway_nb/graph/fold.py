@@ -164,7 +164,7 @@ def _end(tree: RunTree, event: HarnessEndEvent) -> None:
     for child in node.children:
         if child.kind == "relay" and child.status == "pending":
             tree.update(child, status="withdrawn")
-        if child.kind != "tool":
+        if child.kind not in {"tool", "repl"}:
             continue
         if child.status in {"asking", "running"}:
             tree.update(child, status="cancelled" if cancelled else "error", endedAt=event.timestamp)
@@ -284,6 +284,9 @@ def _repl(tree: RunTree, event: ReplInputEvent | ReplProgressEvent | ReplOutputE
         case ReplOutputEvent():
             found = tree.find(event.id)
             node = found if found is not None and found.kind == "repl" else _last_repl(tree, event)
+            for child in node.children:  # a question that the turn did not wait for
+                if child.kind == "relay" and child.status == "pending":
+                    tree.update(child, status="withdrawn")
             if not node.text("stdout"):
                 tree.append(node, event.stdout, "stdout")
             tree.update(

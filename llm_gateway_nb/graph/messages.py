@@ -55,6 +55,8 @@ def project_messages(tree: RunTree, run_id: str | None = None) -> list[Message]:
                 calls = [child for child in node.children if child.kind == "tool"]
             case "tool":
                 calls.append(node)
+            case "repl":
+                text = ""  # what came before was code for the REPL; the answer comes after the last of it
             case _:
                 pass
     flush()

@@ -7,14 +7,19 @@ from llm_gateway_nb.harnesses.record import record
 from llm_gateway_nb.harnesses.registry import list_harnesses, load_harness, register_harness, unregister_harness
 from llm_gateway_nb.harnesses.replay import Replay, replay
 from llm_gateway_nb.harnesses.retry import with_retry
+from llm_gateway_nb.harnesses.rlm import RlmHarness, create_rlm_harness
+from llm_gateway_nb.harnesses.rlm_config import RlmConfig
 
 __all__ = [
     "AgentHarness",
     "RateLimit",
     "Replay",
+    "RlmConfig",
+    "RlmHarness",
     "as_callback_harness",
     "as_generator_harness",
     "create_agent_harness",
+    "create_rlm_harness",
     "list_harnesses",
     "load_harness",
     "record",

@@ -112,6 +112,8 @@ class Kernel:
     async def _stop(self, running: asyncio.Task[Message]) -> tuple[Outcome, Message]:
         """Interrupt what runs; kill it if it goes on."""
         await self._channel.drop_calls()
+        if self.child.ended():
+            return "died", {}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE_SECONDS):
                 await self._client.interrupt()

@@ -112,6 +112,11 @@ class Repl:
             SPARES.closed()
         await self._discard()
 
+    def kill(self) -> None:
+        """End the process at once, whatever it does. A turn that runs is over; close the REPL as ever."""
+        if self._child is not None:
+            self._child.kill()
+
     async def execute(
         self, code: str, *, timeout: float | None = None, on_output: Callable[[Piece], None] | None = None
     ) -> ReplResult:

@@ -17,6 +17,12 @@ class Spares:
         self._open = 0
         self._spare: Child | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the one that stands by, if there is one."""
+        with self._lock:
+            return self._spare.pid if self._spare is not None else None
+
     def opened(self) -> None:
         """A REPL is open; each has to be `closed` once."""
         with self._lock:
