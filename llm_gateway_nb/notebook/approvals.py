@@ -25,7 +25,7 @@ Question = RelayEvent | BudgetRelayEvent
 Approvals = Literal["ask", "allow", "deny", "recorded"] | Callable[[Question], Any]
 
 Answer = tuple[RelayResponse, str]
-"""A response, and who gave it: `policy`, `person`, `recording`, `nobody`."""
+"""A response, and who gave it: `policy`, `person`, `recorded`, `nobody`."""
 
 _READY_SECONDS = 5.0
 """How long a page may take to say that it shows the panel. A console never says it."""
@@ -72,7 +72,7 @@ async def decide(relay: Question, approvals: Approvals, attendance: Attendance) 
     if approvals == "deny":
         return RelayResponse(approved=False, reason="Nothing may be approved in this run (approvals='deny')."), "policy"
     if approvals == "recorded":
-        return (current_decisions.get() or Decisions()).answer(relay), "recording"
+        return (current_decisions.get() or Decisions()).answer(relay), "recorded"
     if callable(approvals):
         try:
             answer = approvals(relay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from llm_gateway_nb.errors import ProviderAPIError
 from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_messages
 from llm_gateway_nb.graph.tree import Node
+from llm_gateway_nb.notebook.cells import as_markdown, as_notebook
 from llm_gateway_nb.notebook.static_html import static_html
 from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.providers.structured import parse_answer
@@ -112,6 +114,28 @@ class RunResult:
     def to_html(self, *, details: bool = False) -> str:
         """The run as HTML without script, as it stands in the saved notebook; with times and tokens if asked."""
         return static_html(self.tree, title=self.title, details=details)
+
+    def to_markdown(self) -> str:
+        """The run as a Markdown document, code and outputs as code blocks. Nothing in it is fetched when it is read."""
+        return as_markdown(self.tree, title=self.title)
+
+    def to_notebook(self, path: str | Path | None = None) -> dict[str, Any]:
+        """The run as a notebook: REPL turns, Python and shell calls are code cells with their outputs, what was said is
+        Markdown, approvals are in the metadata of the cell they allowed.
+
+        Args:
+            path: where to write it; None writes nothing.
+
+        Returns:
+            The notebook as JSON of nbformat 4.5; `nbformat.from_dict` makes a notebook node of it.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        notebook = as_notebook(self.tree, title=self.title)
+        if path is not None:
+            Path(path).write_text(json.dumps(notebook, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        return notebook
 
     def transcript(self) -> str:
         """The run as plain text: no ids, times or tokens, so that it compares."""

@@ -329,7 +329,7 @@ class RelayAnswerEvent(EventBase):
 
     Attributes:
         id: the relay's.
-        by: `person`, `policy`, `recording`, `timeout`, `nobody`; absent where it is not known.
+        by: `person`, `policy`, `recorded`, `timeout`, `nobody`; absent where it is not known.
         input: the arguments as the person edited them.
     """
 

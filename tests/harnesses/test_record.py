@@ -250,7 +250,7 @@ async def test_what_a_person_said_is_said_again_to_the_very_call(tmp_path: Path,
     before = await run(agent(), "Add.", tools=[add], approvals=lambda relay: answer, record=tmp_path / "run.jsonl")
     with create_llm("replay", tmp_path / "run.jsonl") as llm:
         after = await run(create_agent_harness(llm), "Add.", tools=[add], approvals="recorded")
-    assert after.transcript().replace("by recording", "by policy") == before.transcript()
+    assert after.transcript().replace("by the recording", "by policy") == before.transcript()
 
 
 async def test_a_recorded_yes_does_not_count_for_another_call(tmp_path: Path) -> None:
