@@ -48,6 +48,7 @@ _HOMES = {
     "create_llm": "providers",
     "create_rlm_harness": "harnesses",
     "doctor": "notebook",
+    "load_ipython_extension": "notebook.magics",
     "patch_tool": "tools",
     "read_tool": "tools",
     "run": "notebook",
@@ -55,6 +56,7 @@ _HOMES = {
     "show": "notebook",
     "start": "notebook",
     "tool": "tools",
+    "unload_ipython_extension": "notebook.magics",
 }
 
 

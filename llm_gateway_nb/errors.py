@@ -222,6 +222,12 @@ class ProviderConnectionError(ProviderAPIError):
     """The service could not be reached, or the connection broke before the answer was complete."""
 
 
+def provider_error(name: str) -> type[ProviderAPIError] | None:
+    """The class of a service's failure by its name, as an `error` event has it on the wire."""
+    classes: list[type[ProviderAPIError]] = [ProviderAPIError, *ProviderAPIError.__subclasses__()]
+    return next((cls for cls in classes if cls.__name__ == name), None)
+
+
 class StreamClosedError(GatewayError):
     """Something was pushed into a stream that has ended."""
 

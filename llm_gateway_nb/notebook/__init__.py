@@ -3,11 +3,23 @@
 from llm_gateway_nb._display import register as _register
 from llm_gateway_nb.notebook.doctor import Diagnosis, doctor
 from llm_gateway_nb.notebook.live_run import Run
+from llm_gateway_nb.notebook.magics import load_ipython_extension
 from llm_gateway_nb.notebook.panel import RunPanel
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.show import show
 from llm_gateway_nb.notebook.start import run, run_sync, start
 
-__all__ = ["Diagnosis", "Run", "RunPanel", "RunResult", "doctor", "run", "run_sync", "show", "start"]
+__all__ = [
+    "Diagnosis",
+    "Run",
+    "RunPanel",
+    "RunResult",
+    "doctor",
+    "load_ipython_extension",
+    "run",
+    "run_sync",
+    "show",
+    "start",
+]
 
 _register()

@@ -11,8 +11,14 @@ from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
-import llm_gateway_nb.errors as errors
-from llm_gateway_nb.errors import ConfigurationError, GatewayError, ProviderAPIError, RemoteError, ReplayError
+from llm_gateway_nb.errors import (
+    ConfigurationError,
+    GatewayError,
+    RecordingError,
+    RemoteError,
+    ReplayError,
+    provider_error,
+)
 from llm_gateway_nb.providers.base import (
     LLM,
     Finish,
@@ -166,7 +172,7 @@ class ReplayLLM(LLM):
             if piece is not None:
                 yield piece
         if not call.complete:
-            raise errors.RecordingError(
+            raise RecordingError(
                 f"{str(self._reading.path)!r}: this answer was not recorded to its end: its run was stopped."
             )
 
@@ -220,8 +226,8 @@ def _piece(event: HarnessEvent) -> Piece | None:
 def _as_raised(error: BaseException) -> GatewayError:
     """The exception that an event's error was when it was recorded, as far as a name and a message tell."""
     if isinstance(error, RemoteError):
-        cls = getattr(errors, error.name, None)
-        if isinstance(cls, type) and issubclass(cls, ProviderAPIError):
+        cls = provider_error(error.name)
+        if cls is not None:
             return cls(str(error))
     return error if isinstance(error, GatewayError) else RemoteError(str(error), name=type(error).__name__)
 

@@ -39,7 +39,8 @@ _SHAPES = re.compile(
 )
 _LETTERS = r"""[A-Za-z0-9_\-.~+/=:@"'\[\]]"""
 _OPEN_END = re.compile(
-    rf"""(?:(?i:bearer|basic|{_SECRET_NAME}["']?[ \t]*[:=])[ \t]*)?{_LETTERS}*\Z | -----BEGIN\ [A-Z ]*\Z""", re.VERBOSE
+    rf"""(?:(?i:bearer|basic|{_SECRET_NAME}["']?[ \t]*[:=])[ \t]*)?{_LETTERS}*\Z | -----BEGIN\ [A-Z\ -]*\Z""",
+    re.VERBOSE,
 )
 _PEM_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 _LONGEST = 400  # characters: how far back the end of a text is looked at for the start of a secret
