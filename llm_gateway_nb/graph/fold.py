@@ -69,7 +69,9 @@ def fold_event(tree: RunTree, event: HarnessEvent) -> None:
         case RelayEvent():
             _relay(tree, event)
         case RelayAnswerEvent():
-            response = RelayResponse(approved=event.approved, reason=event.reason, always=event.always)
+            response = RelayResponse(
+                approved=event.approved, reason=event.reason, always=event.always, input=event.input
+            )
             fold_answer(tree, event.id, response, by=event.by)
         case BudgetRelayEvent():
             tree.add(
@@ -115,6 +117,7 @@ def fold_answer(tree: RunTree, relay_id: str, response: RelayResponse, *, by: st
             status="approved" if response.approved else "denied",
             reason=response.reason,
             always=response.always or None,
+            edited=True if response.input is not None and response.input != node.props.get("params") else None,
             by=by,
         )
 
@@ -262,7 +265,14 @@ def _error(tree: RunTree, event: ErrorEvent) -> None:
 def _user(tree: RunTree, event: UserEvent) -> None:
     if tree.find(event.id) is not None:
         return
-    node = tree.add("user", event.id, run_id=event.run_id, parent=tree.find(event.parent_id))
+    media = [] if isinstance(event.content, str) else [part for part in event.content if part.type != "text"]
+    node = tree.add(
+        "user",
+        event.id,
+        run_id=event.run_id,
+        parent=tree.find(event.parent_id),
+        media=[part.model_dump() for part in media] or None,
+    )
     tree.append(node, content_text(event.content))
 
 

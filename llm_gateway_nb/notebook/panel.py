@@ -13,6 +13,7 @@ An operation on the picture is one of:
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,8 +23,9 @@ from typing import Any
 import anywidget
 import traitlets
 
-from llm_gateway_nb.graph.tree import Added, Appended, Change, RunTree, Updated
-from llm_gateway_nb.notebook.transcript import clean, jsonable
+from llm_gateway_nb.graph.tree import Added, Appended, Change, Node, RunTree, Updated
+from llm_gateway_nb.notebook.static_html import page, static_html
+from llm_gateway_nb.notebook.transcript import clean, jsonable, transcript
 
 __all__ = ["RunPanel", "live_bundle"]
 
@@ -39,12 +41,25 @@ WIDGETS = Path(__file__).parent / "widgets"
 _MODULES = (
     "dom.js",
     "format.js",
-    "store.js",
+    "highlight.js",
+    "inline.js",
     "blocks.js",
     "prose.js",
+    "media.js",
+    "rich.js",
+    "edit.js",
+    "ask.js",
     "relay.js",
     "nodes.js",
+    "tool.js",
+    "repl.js",
+    "kinds.js",
+    "dock.js",
+    "menu.js",
+    "search.js",
+    "composer.js",
     "header.js",
+    "store.js",
     "view.js",
     "panel.js",
 )
@@ -60,7 +75,7 @@ def read_module(names: Iterable[str] = _MODULES) -> str:
             r"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n|^[ \t]*//[^\n]*\n|^[ \t]*\n", "", source, flags=re.M | re.S
         )
         parts.append(re.sub(r"^export (?!default)", "", source, flags=re.M))
-    return "".join(parts)
+    return re.sub(r"^[ \t]+", "", "".join(parts), flags=re.M)
 
 
 class RunPanel(anywidget.AnyWidget):
@@ -68,7 +83,10 @@ class RunPanel(anywidget.AnyWidget):
 
     Args:
         title: stands in the heading.
-        on_message: gets what a person did: `{"k": "relay", "id", "approved", "reason"?, "always"?}` or `{"k": "stop"}`.
+        on_message: gets what a person did: `{"k": "relay", "id", "approved", "reason"?, "always"?, "input"?}`,
+            `{"k": "stop"}`, or of a chat `{"k": "say", "text"}`.
+        chat: with a line for the person's next turn.
+        export: makes the file of a format (`html`, `markdown`, `json`); None makes it of the tree.
 
     Attributes:
         ready: set as soon as a page shows the panel.
@@ -77,20 +95,28 @@ class RunPanel(anywidget.AnyWidget):
     _esm = read_module()
     _css = (WIDGETS / "panel.css").read_text(encoding="utf-8")
     title = traitlets.Unicode("").tag(sync=True)
+    chat = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
-        self, tree: RunTree, *, title: str | None = None, on_message: Callable[[dict[str, Any]], None] | None = None
+        self,
+        tree: RunTree,
+        *,
+        title: str | None = None,
+        on_message: Callable[[dict[str, Any]], None] | None = None,
+        chat: bool = False,
+        export: Callable[[str], str] | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self._tree = tree
         self._on_message = on_message
+        self._export = export or self._export_tree
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._last = float("-inf")
         # What is in the tree already counts as a patch that every page has missed.
         tree.take_changes()
         self._seq = 1 if tree.nodes else 0
-        super().__init__(title=clean(title or ""))
+        super().__init__(title=clean(title or ""), chat=chat)
         self.on_msg(self._on_custom)
 
     @property
@@ -176,6 +202,12 @@ class RunPanel(anywidget.AnyWidget):
                     self._snapshot()
             case {"k": "stop"}:
                 self._pass_on({"k": "stop"})
+            case {"k": "say", "text": str(text)} if text.strip() and self.chat:
+                self._pass_on({"k": "say", "text": clean(text)})
+            case {"k": "export", "format": str(kind)} if kind in _FILES:
+                suffix, mime = _FILES[kind]
+                name = re.sub(r"[^\w-]+", "-", self.title).strip("-") or "run"
+                self.send({"k": "file", "name": name + suffix, "kind": mime, "text": self._export(kind)})
             case {"k": "relay", "id": str(relay_id), "approved": bool(approved)}:
                 answer: dict[str, Any] = {"k": "relay", "id": relay_id, "approved": approved}
                 reason, always = content.get("reason"), content.get("always")
@@ -183,7 +215,17 @@ class RunPanel(anywidget.AnyWidget):
                     answer["reason"] = clean(reason.strip())
                 if always is True and approved:
                     answer["always"] = True
+                edited = content.get("input")
+                if isinstance(edited, dict) and approved:
+                    answer["input"] = jsonable(edited)
                 self._pass_on(answer)
+
+    def _export_tree(self, kind: str) -> str:
+        if kind == "html":
+            return page(static_html(self._tree, title=self.title or None, details=True), self.title)
+        if kind == "markdown":
+            return transcript(self._tree)
+        return json.dumps([_as_json(root) for root in self._tree.roots], ensure_ascii=False, indent=1)
 
     def _pass_on(self, message: dict[str, Any]) -> None:
         if self._on_message is not None:
@@ -195,6 +237,19 @@ class RunPanel(anywidget.AnyWidget):
         parts = list(_messages(_operations(self._tree.snapshot()))) or [[]]
         for number, operations in enumerate(parts):
             self._tell("snapshot", operations, part=number, parts=len(parts))
+
+
+_FILES = {"html": (".html", "text/html"), "markdown": (".md", "text/markdown"), "json": (".json", "application/json")}
+
+
+def _as_json(node: Node) -> dict[str, Any]:
+    return {
+        "kind": node.kind,
+        "id": node.id,
+        **{key: jsonable(value) for key, value in node.props.items()},
+        **{stream: clean(node.text(stream)) for stream in node.streams},
+        "children": [_as_json(child) for child in node.children],
+    }
 
 
 def live_bundle(panel: RunPanel) -> dict[str, Any]:

@@ -1,66 +1,68 @@
 """A run as HTML that needs nothing: no script, no stylesheet, no kernel, no trust.
 
-What stays is what JupyterLab's sanitiser, GitHub, nbviewer and nbconvert let through. Where styles are taken away the
-structure still reads well; colours are translucent, or of a middle brightness, so that both themes can carry them.
+It looks as the panel looked at its end. What stays is what JupyterLab's sanitiser, GitHub, nbviewer and nbconvert let
+through. Where styles are taken away the structure still reads well: what stands apart by a style has a separator that only
+a style hides.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import html
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from llm_gateway_nb.graph.tree import Node, RunTree
+from llm_gateway_nb.notebook.markdown import LINE, PRE, markdown
+from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, FINE, QUIET, code
+from llm_gateway_nb.notebook.static_parts import (
+    attachments,
+    bad,
+    cut,
+    folded,
+    long,
+    one_line,
+    open_arguments,
+    rich,
+    text_of,
+)
 from llm_gateway_nb.notebook.transcript import (
     MAX_DEPTH,
-    MAX_TEXT,
     answer,
     budget_question,
     failures,
-    jsonable,
+    is_ask,
     outcome,
     printed,
     printed_beside,
-    rich_texts,
     rule_text,
     run_status,
+    said_below,
     shown,
-    whole,
 )
 
-__all__ = ["static_html"]
+__all__ = ["page", "static_html"]
 
-_LINE = "rgba(127,127,127,0.3)"
-_QUIET = "rgba(127,127,127,0.1)"
-_FINE, _BAD, _ASK = "#2f9e5b", "#d9534f", "#c98412"
-_CODE = (
-    "margin:4px 0;padding:6px 10px;border-radius:4px;overflow:auto;"
-    "white-space:pre-wrap;word-wrap:break-word;font-size:12px;line-height:1.45"
-)
-_PRE = f"{_CODE};background:{_QUIET}"
-_PLAIN = "background:transparent;font-size:12px"
-_DIM = "opacity:0.7"
-_OPEN_LINES = 12
+_SMALL = "font-size:12px"
+_DIM = "opacity:0.74"
+_MONO = "background:transparent;font-size:13px;padding:0"
+_APART = '<span style="display:none"> · </span>'
+"""Seen only where styles are taken away."""
 
 _RUN_MARK = {
-    "final": ("✓", _FINE),
-    "running": ("●", _ASK),
-    "max_iterations": ("■", _ASK),
-    "budget": ("■", _ASK),
-    "cancelled": ("■", "#888888"),
-    "error": ("✗", _BAD),
+    "final": ("✓", FINE),
+    "running": ("●", BUSY),
+    "max_iterations": ("●", ASK),
+    "budget": ("●", ASK),
+    "cancelled": ("■", QUIET),
+    "error": ("✗", BAD),
 }
 _TOOL_MARK = {
-    "ok": ("✓", "done", _FINE),
-    "asking": ("?", "waiting for an answer", _ASK),
-    "running": ("●", "still running", _ASK),
-    "denied": ("⊘", "denied", _BAD),
-    "error": ("✗", "failed", _BAD),
-    "cancelled": ("■", "cancelled", "#888888"),
+    "ok": ("✓", "done", FINE),
+    "asking": ("●", "waiting for an answer", ASK),
+    "running": ("●", "still running", BUSY),
+    "denied": ("✗", "denied", BAD),
+    "error": ("✗", "failed", BAD),
+    "cancelled": ("■", "cancelled", QUIET),
 }
 
 
@@ -69,40 +71,58 @@ def static_html(tree: RunTree, *, title: str | None = None, details: bool = Fals
 
     Args:
         title: stands in the heading; None leaves it out.
-        details: times and tokens too, folded; they differ from run to run.
+        details: times, tokens and cost too, folded; they differ from run to run.
     """
     runs = [root for root in tree.roots if root.kind == "run"]
     body = "".join(_nodes(tree.roots, 0, headings=len(runs) > 1))
     return (
-        f'<div style="border:1px solid {_LINE};border-radius:8px;font-size:14px;line-height:1.5">'
+        f'<div style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;line-height:1.55;'
+        f'text-align:left">'
         f"{_header(runs, title)}"
-        f'<div style="max-height:600px;overflow:auto;padding:4px 14px 10px 14px">{body}</div>'
+        f'<div style="max-height:640px;overflow:auto;padding:4px 16px 16px 16px">{body}</div>'
         f"{_figures(tree) if details else ''}</div>"
+    )
+
+
+def page(body: str, title: str | None) -> str:
+    """A page of its own around it: for a file that is opened by itself."""
+    name = html.escape(shown(title or "A run"))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+        f"<title>{name}</title></head>"
+        '<body style="margin:16px auto;max-width:1000px;padding:0 12px;font-family:system-ui,sans-serif">'
+        f"{body}</body></html>\n"
     )
 
 
 def _header(runs: list[Node], title: str | None) -> str:
     parts = [_run_word(runs[-1])] if runs else []
     if title:
-        parts.append(f"<strong>{_text(title)}</strong>")
+        parts.append(f"<strong>{text_of(title)}</strong>")
     if runs:
         parts.extend(_run_facts(runs[-1]))
     if not parts:
         return ""
-    return f'<div style="padding:7px 14px;border-bottom:1px solid {_LINE}">{" &nbsp;·&nbsp; ".join(parts)}</div>'
+    return (
+        f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:4px 10px;min-height:30px;padding:6px 16px;'
+        f'border-bottom:1px solid {LINE}">{_APART.join(parts)}</div>'
+    )
 
 
-def _run_word(node: Node) -> str:
-    mark, colour = _RUN_MARK.get(str(node.status), ("●", _ASK))
-    return f'<strong style="color:{colour}">{mark} {_escape(run_status(node))}</strong>'
+def _run_word(node: Node, of: str = "") -> str:
+    mark, colour = _RUN_MARK.get(str(node.status), ("●", ASK))
+    return f'<strong style="color:{colour};font-weight:600">{mark} {of}{text_of(run_status(node))}</strong>'
 
 
 def _run_facts(node: Node) -> Iterator[str]:
     if node.props.get("model"):
-        yield f'<span style="{_DIM}">{_text(node.props["model"])}</span>'
+        yield f'<span style="{_SMALL};{_DIM}">{text_of(node.props["model"])}</span>'
     count, most = node.props.get("iterations"), node.props.get("maxIterations")
     if isinstance(count, int) and isinstance(most, int):
-        yield f'<span style="{_DIM}">{count} of {most} iterations</span>'
+        yield f'<span style="{_SMALL};{_DIM};margin-left:auto">{count} of {most} iterations</span>'
 
 
 def _nodes(nodes: Iterable[Node], depth: int, *, headings: bool = True) -> Iterator[str]:
@@ -120,16 +140,15 @@ def _node(node: Node, depth: int, heading: bool) -> str:
             return _run(node, depth, heading)
         case "user":
             return (
-                f'<div style="background:{_QUIET};border-radius:8px;padding:2px 12px;margin:8px 0">'
-                f'<p style="margin:4px 0"><strong>You</strong></p>{_prose(node.text())}</div>'
+                '<div style="margin:10px 0 0 0"><div style="display:inline-block;max-width:62em;padding:7px 14px 9px 14px;'
+                'border-radius:3px 12px 12px 12px;background:rgba(25,118,210,0.11)">'
+                f'<div style="{_SMALL};{_DIM};font-weight:600">You{_APART}</div>{attachments(node.props.get("media"))}'
+                f"{_prose(node.text())}</div></div>"
             )
         case "text":
-            return f'<div style="margin:6px 0">{_prose(node.text())}</div>'
+            return f'<div style="margin:10px 0 0 0;max-width:62em">{_prose(node.text())}</div>'
         case "reasoning":
-            return (
-                f'<details style="{_DIM};margin:6px 0"><summary style="cursor:pointer"><em>Thought</em></summary>'
-                f'<div style="border-left:2px solid {_LINE};padding-left:10px">{_prose(node.text())}</div></details>'
-            )
+            return folded("Thought", f'<div style="{_ASIDE}">{_prose(node.text())}</div>')
         case "tool":
             return _tool(node, depth)
         case "relay":
@@ -137,214 +156,111 @@ def _node(node: Node, depth: int, heading: bool) -> str:
         case "repl":
             return _repl(node, depth)
         case "error":
-            name = _text(node.props.get("name", "Error"))
-            return _bad(f"<strong>{name}</strong>", printed(node.text()))
+            name = text_of(node.props.get("name", "Error"))
+            return bad(f'<strong style="font-size:13px;color:{BAD}">{name}</strong>', printed(node.text()))
         case "note":
-            return _folded(f"<em>{_text(node.props.get('title', 'note'))}</em>", _prose(node.text()))
+            aside = f'<div style="{_ASIDE}">{_prose(node.text())}</div>'
+            return folded(text_of(node.props.get("title", "note")), aside)
+
+
+_ASIDE = f"margin:4px 0 4px 5px;padding-left:13px;border-left:2px solid {LINE};font-size:13px;{_DIM}"
+
+
+def _prose(text: str) -> str:
+    return markdown(cut(text))
 
 
 def _run(node: Node, depth: int, heading: bool) -> str:
     inside = "".join(_nodes(node.children, depth + 1))
     if not heading:
         return inside
-    facts = " &nbsp;·&nbsp; ".join([_run_word(node), *_run_facts(node)])
+    facts = [_run_word(node, "subagent " if node.parent is not None else "")]
+    if node.props.get("model"):
+        facts.append(f'<span style="{_DIM}">{text_of(node.props["model"])}</span>')
     return (
-        f'<div style="border-left:2px solid {_LINE};padding-left:12px;margin:6px 0">'
-        f'<p style="margin:2px 0;font-size:12px">{facts}</p>{inside}</div>'
+        f'<div style="border-left:2px solid rgba(25,118,210,0.45);padding-left:14px;margin:8px 0">'
+        f'<div style="{_SMALL};display:flex;gap:8px">{_APART.join(facts)}</div>{inside}</div>'
     )
 
 
 def _tool(node: Node, depth: int) -> str:
-    mark, word, colour = _TOOL_MARK.get(str(node.status), ("·", shown(str(node.status or "")), "#888888"))
-    name, arguments = _text(node.props.get("name", "tool")), node.props.get("input")
+    mark, word, colour = _TOOL_MARK.get(str(node.status), ("·", shown(str(node.status or "")), QUIET))
+    name, arguments = text_of(node.props.get("name", "tool")), node.props.get("input")
     line, complete = one_line(arguments)
-    inside = "" if complete else _patch(arguments) + _arguments(arguments)
+    inside = "" if complete else open_arguments(arguments)
     told = failures(node)
     inside += "".join(_nodes((c for c in node.children if c.kind != "error" or c in told), depth + 1))
     output = outcome(node)
+    given = node.props.get("output")
     if node.status in {"error", "denied"}:
-        inside += _bad("", output) if output else ""
-    elif output:
-        inside += _folded("Live output", _long(beside)) if (beside := printed_beside(node)) else ""
-        inside += _long(output)
-    elif node.text("progress"):
-        inside += _long(printed(node.text("progress")))
+        inside += bad("", given if isinstance(given, str) and node.status == "error" else output) if output else ""
+    elif output and not said_below(node, output):
+        inside += folded("Live output", long(beside)) if (beside := printed_beside(node)) else ""
+        inside += attachments(given)
+        inside += long(given) if isinstance(given, str) else long(output, "" if attachments(given) else "json")
+    elif not output and node.text("progress"):
+        inside += long(printed(node.text("progress")))
+    shade = {"error": "rgba(210,60,65,0.45)", "denied": "rgba(210,60,65,0.45)", "asking": "rgba(176,104,12,0.65)"}
+    border = shade.get(str(node.status), LINE)
     return (
-        f'<details open style="border:1px solid {_LINE};border-radius:6px;margin:8px 0;padding:5px 12px">'
-        f'<summary style="cursor:pointer"><span style="color:{colour}">{mark}</span> <strong>{name}</strong>'
-        f"{_code(line) if line else ''}"
-        f' <span style="font-size:12px;color:{colour}">{_escape(word)}</span></summary>{inside}</details>'
+        f'<details open style="border:1px solid {border};border-radius:8px;margin:10px 0 0 0;padding:0 12px 6px 12px">'
+        f'<summary style="cursor:pointer;display:flex;align-items:center;gap:8px;min-height:34px;list-style:none">'
+        f'<span style="color:{colour};font-weight:700">{mark}</span> <strong><code style="{_MONO}">{name}</code></strong> '
+        f"{_line(line) if line else ''}"
+        f'<span style="margin-left:auto;white-space:nowrap;{_SMALL};color:{colour};font-weight:500">{text_of(word)}</span>'
+        f'<span style="{_DIM}">⌄</span></summary>{inside}</details>'
     )
 
 
-def one_line(arguments: Any) -> tuple[str, bool]:
-    """The arguments of a call on one short line, and whether that is all of them."""
-    if arguments is None or arguments == {}:
-        return "", True
-    if isinstance(arguments, Mapping):
-        values = [arguments["command"]] if isinstance(arguments.get("command"), str) else list(arguments.values())
-        if len(values) == 1:
-            text = values[0] if isinstance(values[0], str) else json.dumps(jsonable(values[0]), ensure_ascii=False)
-        else:
-            text = ", ".join(f"{k}={json.dumps(jsonable(v), ensure_ascii=False)}" for k, v in arguments.items())
-        complete = len(arguments) == 1 and not isinstance(values[0], Mapping | list | tuple)
-    else:
-        text, complete = whole(arguments), True
-    lines = text.strip("\n").split("\n")
-    first = shown(lines[0])
-    cut = len(first) > 80 or len(lines) > 1
-    return (first[:80] + "…" if cut else first), complete and not cut
-
-
-def _arguments(arguments: Any) -> str:
-    if isinstance(arguments, Mapping):
-        strings = [(key, value) for key, value in arguments.items() if isinstance(value, str) and "\n" in value]
-        rest = {key: value for key, value in arguments.items() if (key, value) not in strings}
-        blocks = [_pre(json.dumps(jsonable(rest), indent=2, ensure_ascii=False))] if rest else []
-        blocks += [f'<p style="margin:4px 0;font-size:12px">{_text(key)}</p>{_pre(value)}' for key, value in strings]
-        return _folded("Arguments", "".join(blocks))
-    return _folded("Arguments", _pre(whole(arguments)))
-
-
-def _patch(arguments: Any) -> str:
-    """What a call would change stands open, where it is told as a diff."""
-    values = arguments.values() if isinstance(arguments, Mapping) else ()
-    return next((_long(value) for value in values if isinstance(value, str) and looks_like_diff(value)), "")
+def _line(text: str) -> str:
+    clipped = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    return f'<code style="{_MONO};{_DIM};{clipped}">{text_of(text)}</code> '
 
 
 def _relay(node: Node) -> str:
     if node.props.get("kind") == "budget":
-        asked = _escape(budget_question(node))
+        asked = f'<span style="{_DIM}">{text_of(budget_question(node))}:</span> '
+    elif is_ask(node):
+        asked = f"{text_of(node.props['params']['question'])}<br>"
     else:
-        asked = f"Asked to run {_text(node.props.get('tool', 'a tool'))}"
-    words = _escape(answer(node))
-    colour = {"approved": _FINE, "denied": _BAD, "pending": _ASK}.get(str(node.status), "#888888")
+        asked = ""
+    words = answer(node)
+    words = text_of(words[:1].upper() + words[1:])
+    colour = {"approved": FINE, "denied": BAD, "pending": ASK}.get(str(node.status), QUIET)
     rule = node.props.get("rule")
-    offer = f' <span style="{_DIM}">(“always” would allow <code>{_escape(rule_text(rule))}</code>)</span>'
+    offer = (
+        f' <span style="{_DIM}">(“always” would allow <code style="{_MONO}">{text_of(rule_text(rule))}</code>)</span>'
+    )
     return (
-        f'<p style="margin:4px 0;font-size:12px"><span style="{_DIM}">{asked}:</span> '
-        f'<span style="color:{colour}">{words}</span>{offer if rule and node.status == "pending" else ""}</p>'
+        f'<p style="margin:2px 0 4px 0;{_SMALL}">{asked}<span style="color:{colour}">{words}</span>'
+        f"{offer if rule and node.status == 'pending' else ''}</p>"
     )
 
 
 def _repl(node: Node, depth: int) -> str:
     iteration = node.props.get("iteration")
     number = iteration + 1 if isinstance(iteration, int) else "&nbsp;"
-    parts = [
-        f'<p style="margin:6px 0 0 0;font-size:12px;{_DIM}"><code style="{_PLAIN}">In [{number}]:</code></p>',
-        _pre(str(node.props.get("code", ""))),
-    ]
+    source = cut(str(node.props.get("code", "")).strip("\n"))
+    framed = f"{PRE};background:transparent;border:1px solid {LINE};margin:0"
+    parts = []
     for stream in ("stdout", "stderr"):
-        text = printed(node.text(stream)).strip("\n")
-        if text:
-            parts.append(_long(text))
-    parts.extend(_images(node))
-    parts.extend(_long(text) for text in rich_texts(node))
-    if node.props.get("truncated"):
-        parts.append(f'<p style="font-size:12px;{_DIM}">output cut short</p>')
+        text = node.text(stream).strip("\n")
+        if text.strip():
+            parts.append(long(text, plain=stream == "stdout"))
     parts.extend(_nodes(node.children, depth + 1))
+    parts.extend(rich(node.props.get("mime")))
+    if node.props.get("truncated"):
+        parts.append(f'<p style="margin:4px 0;{_SMALL};{_DIM}">output cut short for the model</p>')
     if node.props.get("error"):
-        parts.append(_bad("", printed(str(node.props["error"]))))
-    return f'<div style="margin:8px 0">{"".join(parts)}</div>'
-
-
-def _images(node: Node) -> Iterator[str]:
-    """Plots: pixels that came with the run, never an address."""
-    bundles = node.props.get("mime")
-    for bundle in bundles if isinstance(bundles, list) else []:
-        data = bundle.get("data", bundle) if isinstance(bundle, Mapping) else {}
-        for kind in ("image/png", "image/jpeg"):
-            value = data.get(kind) if isinstance(data, Mapping) else None
-            if isinstance(value, str):
-                try:
-                    pixels = base64.b64encode(base64.b64decode("".join(value.split()), validate=True)).decode()
-                except (binascii.Error, ValueError):
-                    continue
-                yield f'<p><img alt="plot" src="data:{kind};base64,{pixels}"></p>'
-                break
-
-
-def _bad(head: str, text: str) -> str:
+        parts.append(bad("", str(node.props["error"])))
+    prompt = f"flex:none;width:4.4em;padding-top:9px;font-size:12px;color:{BUSY};text-align:right"
     return (
-        f'<div style="border-left:3px solid {_BAD};background:rgba(217,83,79,0.1);padding:4px 10px;margin:6px 0">'
-        f'{head}<pre style="{_CODE};background:transparent;padding:0">{_escape(_cut(text))}</pre></div>'
+        '<div style="margin:10px 0 0 0"><div style="display:flex;gap:10px">'
+        f'<div style="{prompt}"><code style="background:transparent;font-size:12px;color:{BUSY}">In [{number}]:</code>'
+        "</div>"
+        f'<div style="flex:1;min-width:0"><pre style="{framed}">{code(source, "python")}</pre>'
+        f"{''.join(parts)}</div></div></div>"
     )
-
-
-def _folded(summary: str, inside: str) -> str:
-    return (
-        f'<details style="margin:4px 0"><summary style="cursor:pointer;font-size:12px;{_DIM}">{summary}</summary>'
-        f"{inside}</details>"
-    )
-
-
-def _code(text: str) -> str:
-    return f' <code style="{_PLAIN}">{_escape(text)}</code>'
-
-
-def _pre(text: str) -> str:
-    return f'<pre style="{_PRE}">{_lines(_cut(text))}</pre>'
-
-
-def _long(text: str) -> str:
-    """Output: the beginning, and all of it in a fold."""
-    text = text.strip("\n")
-    lines = text.split("\n")
-    if len(lines) <= _OPEN_LINES and len(text) <= 2_000:
-        return _pre(text)
-    head = "\n".join(lines[:_OPEN_LINES])[:1_200]
-    return f"{_pre(head + ' …')}{_folded(f'all {len(lines)} lines', _pre(text))}"
-
-
-def _lines(text: str) -> str:
-    escaped = _escape(text)
-    if not looks_like_diff(text):
-        return escaped
-    painted = []
-    for line in escaped.split("\n"):
-        colour = {"+": _FINE, "-": _BAD, "@": "#3f83d6"}.get(line[:1])
-        painted.append(f'<span style="color:{colour}">{line}</span>' if colour else line)
-    return "\n".join(painted)
-
-
-def looks_like_diff(text: str) -> bool:
-    """A unified diff, or a patch in the envelope that models write."""
-    return bool(re.search(r"^@@ .*|^\*\*\* Begin Patch", text, re.M)) and bool(re.search(r"^[+-]", text, re.M))
-
-
-def _prose(text: str) -> str:
-    """What a model wrote, with as much of Markdown as the panel draws: fenced code, headings, lists, bold and code.
-
-    Line breaks are tags, since where styles are stripped they would be lost. No links, no images.
-    """
-    out = []
-    for number, block in enumerate(re.split(r"^[ ]{0,3}```[^\n`]*\n?", text, flags=re.M)):
-        if number % 2:
-            out.append(_pre(block.strip("\n")))
-            continue
-        for paragraph in re.split(r"\n\s*\n", block.strip("\n")):
-            if paragraph.strip():
-                lines = "<br>".join(_prose_line(line) for line in _cut(paragraph).split("\n"))
-                out.append(f'<p style="margin:4px 0;white-space:pre-wrap;word-wrap:break-word">{lines}</p>')
-    return "".join(out)
-
-
-def _prose_line(line: str) -> str:
-    heading = re.match(r"#{1,6}\s+(.*)", line)
-    if heading:
-        return f"<strong>{_inline(heading[1])}</strong>"
-    item = re.match(r"(\s*)[-*+]\s+(.*)", line)
-    return f"{item[1]}• {_inline(item[2])}" if item else _inline(line)
-
-
-def _inline(text: str) -> str:
-    parts = re.split(r"(`[^`]+`|\*\*[^*]+\*\*)", text)
-    for index in range(1, len(parts), 2):
-        part = parts[index]
-        parts[index] = (
-            f"<code>{_escape(part[1:-1])}</code>" if part[0] == "`" else f"<strong>{_escape(part[2:-2])}</strong>"
-        )
-    return "".join(part if index % 2 else _escape(part) for index, part in enumerate(parts))
 
 
 def _figures(tree: RunTree) -> str:
@@ -354,25 +270,17 @@ def _figures(tree: RunTree) -> str:
             continue
         start, end = node.props.get("startedAt"), node.props.get("endedAt")
         took = f"{end - start:.2f} s" if isinstance(start, int | float) and isinstance(end, int | float) else ""
-        cells = (
-            _text(node.props.get("name") or node.props.get("model") or node.kind),
+        cost = node.props.get("cost")
+        cells: tuple[Any, ...] = (
+            node.props.get("name") or node.props.get("model") or node.kind,
             took,
-            _text(node.props.get("inputTokens", "")),
-            _text(node.props.get("outputTokens", "")),
+            node.props.get("inputTokens", ""),
+            node.props.get("outputTokens", ""),
+            f"${cost:.4f}" if isinstance(cost, int | float) else "",
         )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "<tr>" + "".join(f"<th>{name}</th>" for name in ("what", "took", "tokens in", "tokens out")) + "</tr>"
-    table = f"<table>{head}{''.join(rows)}</table>"
-    return f'<div style="padding:0 14px 8px 14px">{_folded("Times and tokens", table)}</div>'
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n… {len(text) - MAX_TEXT} more characters"
-
-
-def _text(value: Any) -> str:
-    return _escape(str(value))
-
-
-def _escape(text: str) -> str:
-    return html.escape(shown(text))
+        style = f"padding:3px 12px;border:1px solid {LINE};text-align:left"
+        rows.append("<tr>" + "".join(f'<td style="{style}">{text_of(cell)}</td>' for cell in cells) + "</tr>")
+    names = ("what", "took", "tokens in", "tokens out", "cost")
+    head = "<tr>" + "".join(f'<th style="padding:3px 12px;text-align:left">{name}</th>' for name in names) + "</tr>"
+    table = f'<table style="border-collapse:collapse;margin:6px 0;font-size:13px">{head}{"".join(rows)}</table>'
+    return f'<div style="padding:0 16px 10px 16px">{folded("Times, tokens and cost", table)}</div>'

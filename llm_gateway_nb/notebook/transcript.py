@@ -19,13 +19,16 @@ __all__ = [
     "answer",
     "call",
     "clean",
+    "is_ask",
     "jsonable",
     "outcome",
     "printed",
     "printed_beside",
     "run_status",
+    "said_below",
     "shown",
     "transcript",
+    "unprinted",
     "whole",
 ]
 
@@ -98,12 +101,16 @@ def shown(text: str) -> str:
     return _INVISIBLE.sub(_named, clean(text))
 
 
+def unprinted(text: str) -> str:
+    """What overwriting lines leaves standing, escape sequences kept."""
+    if "\r" not in text:
+        return text
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+
+
 def printed(text: str) -> str:
     """What a terminal would have left standing: escape sequences gone, overwritten lines overwritten; then `shown`."""
-    text = _ESCAPES.sub("", text)
-    if "\r" in text:
-        text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    return shown(text)
+    return shown(unprinted(_ESCAPES.sub("", text)))
 
 
 def whole(value: Any) -> str:
@@ -166,13 +173,28 @@ def answer(node: Node) -> str:
     status, by = str(node.status), node.props.get("by")
     if status == "pending":
         return "waiting for an answer"
+    if is_ask(node) and status == "approved":
+        return "answered by you" if by == "person" else "answered"
     words = shown(status)
     if by and status in {"approved", "denied"}:
         words += f" by {_BY.get(str(by), shown(str(by)))}"
+    if node.props.get("edited") and status == "approved":
+        words += ", with other arguments"
     if node.props.get("always") and status == "approved":
         words += f", and always {rule_text(node.props.get('rule'))}"
     reason = node.props.get("reason")
     return f"{words}: {shown(str(reason))}" if reason else words
+
+
+def is_ask(node: Node) -> bool:
+    """Whether a relay is the tool `ask_user`, which asks the person and not for permission."""
+    params = node.props.get("params")
+    return (
+        node.props.get("tool") == "ask_user"
+        and isinstance(params, Mapping)
+        and isinstance(params.get("question"), str)
+        and params.keys() <= {"question", "options", "answer"}
+    )
 
 
 def budget_question(node: Node) -> str:
@@ -201,6 +223,17 @@ def outcome(node: Node) -> str:
     reasons = [str(child.props.get("reason")) for child in node.children if child.kind == "relay"]
     text = re.sub(r"^denied\b[:.]?\s*", "", output, flags=re.I)
     return "" if any(text == shown(reason) for reason in reasons) else text
+
+
+def said_below(node: Node, output: str) -> bool:
+    """Whether a call's output is what the run inside it said last."""
+    run = next((child for child in reversed(node.children) if child.kind == "run"), None)
+    while run is not None:
+        last = next((child for child in reversed(run.children) if child.kind in {"text", "turn"}), None)
+        if last is None or last.kind == "text":
+            return last is not None and shown(last.text()).strip() == output.strip()
+        run = last
+    return False
 
 
 def printed_beside(node: Node) -> str:

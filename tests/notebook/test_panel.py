@@ -309,11 +309,15 @@ def test_answers_and_stop_are_passed_on_as_they_were_meant() -> None:
     say(panel, {"k": "relay", "id": "a", "approved": True, "always": True, "other": 1})
     say(panel, {"k": "relay", "id": "b", "approved": False, "reason": " no \ud800", "always": True})
     say(panel, {"k": "relay", "id": "c", "approved": False, "reason": "  "})
+    say(panel, {"k": "relay", "id": "d", "approved": True, "input": {"command": "ls"}})
+    say(panel, {"k": "relay", "id": "e", "approved": True, "input": "ls"})
     say(panel, {"k": "stop", "force": 1})
     assert got == [
         {"k": "relay", "id": "a", "approved": True, "always": True},
         {"k": "relay", "id": "b", "approved": False, "reason": "no \ufffd"},
         {"k": "relay", "id": "c", "approved": False},
+        {"k": "relay", "id": "d", "approved": True, "input": {"command": "ls"}},
+        {"k": "relay", "id": "e", "approved": True},
         {"k": "stop"},
     ]
 
@@ -384,10 +388,10 @@ def test_the_live_bundle_is_the_view_and_no_words() -> None:
     assert live_bundle(panel) == {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}
 
 
-def test_no_state_is_synced_but_the_title() -> None:
+def test_no_state_is_synced_but_what_it_is_called_and_whether_it_is_a_chat() -> None:
     panel, _ = make_panel(RunTree(), title="Fix")
     own = set(panel.keys) - set(RunPanel.__mro__[1]().keys)
-    assert own - {"_esm", "_css", "_anywidget_id"} == {"title"}
+    assert own - {"_esm", "_css", "_anywidget_id"} == {"title", "chat"}
 
 
 def test_one_module_without_imports_reaches_the_page() -> None:

@@ -96,6 +96,11 @@ class Stage:
         return [m for m in self.page.evaluate("sent") if m["k"] != "ready"]
 
 
+def say(panel: RunPanel, content: Any) -> None:
+    """What a page says, by the way it comes in a kernel."""
+    panel.deliver({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with launched_browser() as launched:
@@ -188,8 +193,8 @@ def test_a_run_inside_a_call_is_shown_inside_its_card(stage: Stage) -> None:
     )
     card = stage.page.locator(".lgnb-tool", has_text="agent")
     expect(card.get_by_text("found it")).to_be_visible()
-    expect(card.locator(".lgnb-run-head")).to_contain_text("failed")
-    expect(card.locator(".lgnb-run-head")).to_contain_text("subagent · small")
+    expect(card.locator(".lgnb-run-head")).to_contain_text("subagent failed")
+    expect(card.locator(".lgnb-run-head")).to_contain_text("small")
 
 
 def test_an_error_is_told_once(stage: Stage) -> None:
@@ -243,7 +248,7 @@ def test_prose_keeps_every_character_however_it_is_cut(stage: Stage) -> None:
     page = stage.page
     expect(page.locator(".lgnb-text")).to_contain_text("end")
     expect(page.locator(".lgnb-heading")).to_have_text("Title")
-    expect(page.locator(".lgnb-item")).to_have_count(2)
+    expect(page.locator(".lgnb-text li")).to_have_text(["one", "two"])
     expect(page.locator(".lgnb-text pre")).to_have_text("x = 1")
     assert page.locator(".lgnb-text").inner_text().count("long") == 2_000
 
@@ -353,6 +358,101 @@ def test_arguments_are_shown_in_full_and_nothing_in_them_hides(stage: Stage) -> 
     expect(question.locator("pre").last).to_have_text(f"timeout: {2**40}")
 
 
+def test_the_arguments_can_be_edited_before_they_run(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START, ASK.model_copy(update={"params": {"command": "wc -l notes.txt", "timeout": 5}}))
+    page.get_by_role("button", name="Edit").click()
+    expect(page.get_by_label("command")).to_be_focused()
+    page.get_by_label("command").fill("wc -w notes.txt")
+    page.get_by_label("timeout").fill("ten")
+    page.get_by_role("button", name="Run as edited").click()
+    expect(page.get_by_role("alert")).to_contain_text("timeout is not JSON")
+    assert stage.sent == []
+    page.get_by_label("timeout").fill("10")
+    page.get_by_role("button", name="Run as edited").click()
+    edited = {"command": "wc -w notes.txt", "timeout": 10}
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": True, "input": edited}]
+    fold_answer(stage.tree, "q1", RelayResponse(approved=True, input=edited), by="person")
+    stage.show()
+    expect(page.get_by_text("Approved by you, with other arguments")).to_be_visible()
+
+
+def test_all_questions_like_this_are_approved_at_once_and_no_other(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(
+        START,
+        ASK,
+        ASK.model_copy(update={"id": "q2", "tool_call_id": "c2"}),
+        ASK.model_copy(
+            update={"id": "q3", "tool_call_id": "c3", "rule": {"tool": "bash", "params": {"command": "ls"}}}
+        ),
+    )
+    page.get_by_role("button", name="Approve all 2 like this").first.click()
+    assert [message["id"] for message in stage.sent] == ["q1", "q2"]
+    expect(page.get_by_role("button", name="Approve", exact=True).last).to_be_enabled()
+
+
+def test_a_subagents_question_stands_at_the_top_with_its_path_and_in_its_place(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(
+        START,
+        ToolCallEvent(run_id="r", id="c0", name="agent", input={"task": "look at the notes"}),
+        HarnessStartEvent(run_id="s", parent_id="c0"),
+        ASK.model_copy(update={"run_id": "s", "parent_id": "c0"}),
+    )
+    top = page.locator(".lgnb-dock").get_by_role("group", name="Question")
+    expect(top).to_contain_text("agent “look at the notes”")
+    expect(page.locator(".lgnb-body").get_by_role("group", name="Question")).to_be_visible()
+    top.focus()
+    page.keyboard.press("a")
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": True}]
+    expect(page.locator(".lgnb-body").get_by_role("button", name="Approve")).to_be_disabled()
+    fold_answer(stage.tree, "q1", RelayResponse(approved=True), by="person")
+    stage.show()
+    expect(page.locator(".lgnb-dock")).to_be_hidden()
+
+
+def test_a_question_of_the_model_is_answered_in_words_or_by_an_option(stage: Stage) -> None:
+    page = stage.page
+    params = {"question": "Which column?", "options": ["price", "net"]}
+    stage.fold(START, ASK.model_copy(update={"tool": "ask_user", "params": params, "rule": None}))
+    expect(page.get_by_text("The agent asks you", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    page.get_by_role("button", name="net").click()
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": True, "input": {**params, "answer": "net"}}]
+    odd = {"question": "Which?", "command": "rm -rf /"}
+    stage.fold(ASK.model_copy(update={"id": "q2", "tool_call_id": "c2", "tool": "ask_user", "params": odd}))
+    expect(page.get_by_text("ask_user wants to run", exact=True)).to_be_visible()
+    expect(page.locator(".lgnb-relay pre", has_text="rm -rf /")).to_be_visible()
+
+
+def test_search_finds_what_is_folded_away(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START, ReasoningEvent(run_id="r", id="th", content="the Needle"), text("no"), text("a needle", "t2"))
+    page.get_by_role("button", name="Search").click()
+    page.keyboard.type("needle")
+    expect(page.get_by_text("1 of 2")).to_be_visible()
+    expect(page.get_by_text("the Needle")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 of 2")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Search this run")).to_be_hidden()
+
+
+def test_the_menu_asks_the_kernel_for_a_file_and_gives_it_to_the_person(stage: Stage) -> None:
+    page = stage.page
+    stage.fold(START, text("It has 3."))
+    page.get_by_role("button", name="Copy or save").click()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert stage.sent == [{"k": "export", "format": "html"}]
+    say(stage.panel, stage.sent[0])
+    with page.expect_download() as download:
+        stage.emit(stage.messages.pop())
+    assert download.value.suggested_filename == "A-run.html"
+    assert "It has 3." in download.value.path().read_text()
+
+
 def test_withdrawn_denied_by_policy_and_budget_questions(stage: Stage) -> None:
     page = stage.page
     stage.fold(
@@ -362,7 +462,7 @@ def test_withdrawn_denied_by_policy_and_budget_questions(stage: Stage) -> None:
         BudgetRelayEvent(run_id="r", id="b", unit="tokens", limit=10_000, used=10_432),
     )
     expect(
-        page.get_by_text("The budget of 10,000 tokens is reached (10,432). Go on?", exact=True)
+        page.get_by_text("The budget of 10,000 tokens is reached: 10,432 tokens used. Go on?", exact=True)
         .filter(visible=True)
         .first
     ).to_be_visible()
@@ -525,7 +625,7 @@ def test_no_markup_of_a_model_becomes_an_element(stage: Stage) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     page.evaluate("document.querySelectorAll('.lgnb-more').forEach((b) => b.click())")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-    bad = "img, script, svg, iframe, a, form, object, embed, [onerror], [onload], [ontoggle]"
+    bad = "img, script, svg:not(.lgnb-icon), iframe, a:not([href^=http]), form, object, embed, [onerror], [onload], [ontoggle]"
     assert page.locator(".lgnb").locator(bad).count() == 0
     assert page.evaluate("alerts") == 0
     assert requests == []

@@ -1,5 +1,6 @@
 import { button, fold, h, stickToEnd, TextStream } from "./dom.js";
-import { looksLikeDiff, printed, shown } from "./format.js";
+import { looksLikeDiff, printed, shown, unprinted } from "./format.js";
+import { ansi, diff, highlighter } from "./highlight.js";
 
 const OPEN_LINES = 12;
 const OPEN_LENGTH = 1500;
@@ -56,34 +57,6 @@ export function copyButton(text) {
   return element;
 }
 
-/** @param {string} text */
-function diff(text) {
-  return text.split("\n").flatMap((line, index) => {
-    const tone = { "+": "plus", "-": "minus", "@": "hunk", "*": "hunk" }[line[0]];
-    return [index ? "\n" : "", tone ? h("span", tone, line) : line];
-  });
-}
-
-const PYTHON =
-  /(#.*)|([rbfu]{0,2}(?:"""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?))|\b(\d[\w.]*)|\b(False|None|True|and|as|assert|async|await|break|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is|lambda|match|nonlocal|not|or|pass|raise|return|try|while|with|yield)\b/gi;
-
-/**
- * Python in colour.
- * @param {string} text
- */
-export function python(text) {
-  /** @type {(Node | string)[]} */
-  const parts = [];
-  let from = 0;
-  for (const match of text.matchAll(PYTHON)) {
-    const tone = match[1] ? "comment" : match[2] ? "string" : match[3] ? "number" : "keyword";
-    parts.push(text.slice(from, match.index), h("span", tone, match[0]));
-    from = match.index + match[0].length;
-  }
-  parts.push(text.slice(from));
-  return parts;
-}
-
 /**
  * The arguments of a call in full: JSON, with texts of several lines, patches and code as they are.
  * @param {any} input
@@ -91,13 +64,30 @@ export function python(text) {
  */
 export function argumentBlocks(input) {
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
-    return [block(typeof input === "string" ? shown(input) : shown(JSON.stringify(input, null, 2)))];
+    return [typeof input === "string" ? block(shown(input)) : json(input)];
   }
   const texts = Object.entries(input).filter(([, value]) => typeof value === "string" && value.includes("\n"));
   const rest = Object.fromEntries(Object.entries(input).filter(([, value]) => !(typeof value === "string" && value.includes("\n"))));
-  const blocks = Object.keys(rest).length ? [block(shown(JSON.stringify(rest, null, 2)))] : [];
+  const blocks = Object.keys(rest).length ? [json(rest)] : [];
   for (const [key, value] of texts) blocks.push(h("div", "label", shown(key)), block(shown(value)));
   return blocks;
+}
+
+/** @param {any} value */
+export function json(value) {
+  return block(shown(JSON.stringify(value, null, 2)), "", highlighter("json"));
+}
+
+/**
+ * What a program printed, as a terminal would have left it standing, in its colours.
+ * @param {string} text @param {string} [cls]
+ */
+export function output(text, cls = "") {
+  const left = unprinted(text).replace(/^\n+|\s+$/g, "");
+  if (!left.includes("\x1b")) return block(shown(left), cls);
+  const element = block(left, cls, ansi);
+  element.querySelector(".lgnb-copy")?.replaceWith(copyButton(() => printed(text)));
+  return element;
 }
 
 /** Output that is still coming: its last part, kept at the end unless somebody scrolls up. */
@@ -122,9 +112,16 @@ export class Progress {
     text = this.held + text;
     // Half an escape sequence, or half a line end, waits for its other half.
     this.held = /(?:\x1b(?:\[[0-?]*[ -/]*)?|\r)$/.exec(text)?.[0] ?? "";
-    text = printed(text.slice(0, text.length - this.held.length));
-    this.text = (this.text + text).slice(-200_000);
-    this.stream.append(text);
+    const parts = text.slice(0, text.length - this.held.length).replace(/\r+\n/g, "\n").split("\r");
+    for (const [index, part] of parts.entries()) {
+      if (index) {
+        this.stream.returnToLine(); // a progress bar writes over itself
+        this.text = this.text.slice(0, this.text.lastIndexOf("\n") + 1);
+      }
+      const plain = printed(part);
+      this.text = (this.text + plain).slice(-200_000);
+      this.stream.append(plain);
+    }
   }
 
   /** There is a result now: fold it away, or leave it out if the result says the same. @param {string} result */

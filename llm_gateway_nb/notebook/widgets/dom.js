@@ -24,6 +24,52 @@ export function button(cls, label, onClick) {
   return element;
 }
 
+/** Paths of the few marks that stand on buttons, in a square of 16. @type {Record<string, string>} */
+const ICONS = {
+  search: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M10.3 10.3 14 14",
+  fold: "M4 6.5 8 2.8l4 3.7M4 9.5l4 3.7 4-3.7",
+  menu: "M8 2.5v7M4.8 6.6 8 9.8l3.2-3.2M2.8 12.8h10.4",
+  stop: "M4.5 4.5h7v7h-7z",
+  up: "M4 10l4-4 4 4",
+  down: "M4 6l4 4 4-4",
+  send: "M8 13V3.5M3.8 7.6 8 3.4l4.2 4.2",
+};
+
+/** @param {string} name */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("class", "lgnb-icon");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/**
+ * A button that is a picture, with its name for who cannot see it, and for who waits over it.
+ * @param {string} name of the picture @param {string} label @param {() => void} onClick
+ */
+export function iconButton(name, label, onClick) {
+  const element = button("tool-button", icon(name), onClick);
+  element.setAttribute("aria-label", label);
+  element.title = label;
+  return element;
+}
+
+/** Enter and Escape of a line, kept from the notebook. @param {HTMLElement} field @param {() => void} enter @param {() => void} escape */
+export function onKeys(field, enter, escape) {
+  field.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.isComposing) return;
+    if (event.key === "Enter") enter();
+    else if (event.key === "Escape") escape();
+    else return;
+    event.preventDefault();
+  });
+}
+
 /**
  * Native folding.
  * @param {string} cls @param {Node | string} summary @param {...Node} inside
@@ -99,6 +145,14 @@ export class TextStream {
       this.length -= oldest.textContent?.length ?? 0;
       oldest.remove();
     }
+  }
+
+  /** Back to the beginning of the last line: what comes is written over it. */
+  returnToLine() {
+    if (!this.last) return;
+    const start = this.last.data.lastIndexOf("\n") + 1;
+    this.length -= this.last.length - start;
+    this.last.deleteData(start, this.last.length - start);
   }
 
   block() {

@@ -33,7 +33,16 @@ export function prose(text) {
  * @param {string} text
  */
 export function printed(text) {
-  return shown(text.replace(ESCAPES, "").replace(/\r+\n/g, "\n").replace(/\r/g, "\n"));
+  return shown(unprinted(text).replace(ESCAPES, ""));
+}
+
+/**
+ * What overwriting lines leaves standing, colours kept.
+ * @param {string} text
+ */
+export function unprinted(text) {
+  if (!text.includes("\r")) return text;
+  return text.replace(/\r+\n/g, "\n").replace(/^.*\r(?=.)/gm, "").replace(/\r/g, "");
 }
 
 /**
@@ -63,8 +72,8 @@ export function oneLine(input) {
     if (keys.length === 0) return { line: "", complete: true };
     const main = typeof input.command === "string" ? input.command : keys.length === 1 ? input[keys[0]] : undefined;
     if (main !== undefined) text = typeof main === "string" ? main : JSON.stringify(main);
-    else text = keys.map((key) => `${key}=${JSON.stringify(input[key])}`).join(", ");
-    complete = keys.length === 1 && (typeof main !== "object" || main === null);
+    else text = keys.map((key) => `${key}=${short(input[key])}`).join(", ");
+    complete = keys.length === 1 && (typeof main !== "object" || main === null) && !/\n./.test(String(main));
   } else {
     text = whole(input);
     complete = true;
@@ -73,6 +82,12 @@ export function oneLine(input) {
   const first = shown(lines[0]);
   const cut = first.length > 80 || lines.length > 1;
   return { line: cut ? `${first.slice(0, 80)}…` : first, complete: complete && !cut };
+}
+
+/** A value on one line: of a text of several, how many. @param {any} value */
+function short(value) {
+  const lines = typeof value === "string" ? value.replace(/\n+$/, "").split("\n").length : 1;
+  return lines > 1 ? `(${lines} lines)` : JSON.stringify(value);
 }
 
 /**
@@ -115,6 +130,12 @@ export function duration(seconds) {
   return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }
 
+/** @param {number} usd */
+export function money(usd) {
+  if (usd === 0) return "$0";
+  return `$${usd < 0.01 ? usd.toPrecision(2) : usd.toFixed(usd < 1 ? 3 : 2)}`;
+}
+
 /** State → [word, tone]; a tone is a colour and a mark. @type {Record<string, [string, string]>} */
 export const RUN_WORDS = {
   running: ["running", "busy"],
@@ -139,16 +160,18 @@ export const TOOL_WORDS = {
 };
 
 /** @type {Record<string, string>} */
-const BY = { person: "you", timeout: "nobody in time", recorded: "the recording", rule: "a rule" };
+const BY = { person: "you", timeout: "nobody in time", recorded: "the recording", rule: "a rule", policy: "policy" };
 
 /**
  * How a relay was answered.
- * @param {Props} props
+ * @param {Props} props @param {boolean} [forPerson] it asked the person, and not for permission
  */
-export function answerText(props) {
+export function answerText(props, forPerson = false) {
   const status = String(props.status);
+  if (forPerson && status === "approved") return props.by === "person" ? "Answered by you" : "Answered";
   let words = status[0].toUpperCase() + status.slice(1);
   if (props.by && (status === "approved" || status === "denied")) words += ` by ${BY[props.by] ?? shown(String(props.by))}`;
+  if (props.edited && status === "approved") words += ", with other arguments";
   if (props.always && status === "approved" && props.rule) words += `, and always ${ruleText(props.rule)}`;
   return props.reason ? `${words}: ${shown(String(props.reason))}` : words;
 }

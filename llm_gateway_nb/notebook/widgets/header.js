@@ -1,10 +1,16 @@
-import { button, h } from "./dom.js";
-import { count, duration, RUN_WORDS, shown } from "./format.js";
+import { button, h, iconButton } from "./dom.js";
+import { count, duration, money, RUN_WORDS, shown } from "./format.js";
+import { Menu } from "./menu.js";
 
-/** The line at the top: how the run is doing, and the button that stops it. */
+/**
+ * @typedef {{ status: string, title: string, model: string, steps: number, max: number, tokensIn: number, tokensOut: number,
+ *   cost: number | null, seconds: number | null, questions: number, live: boolean, stopping: boolean, exportable: boolean }} HeaderState
+ */
+
+/** The line at the top: how the run is doing, what it cost, and what a person can do with it. */
 export class Header {
-  /** @param {() => void} stop @param {() => void} goToQuestion */
-  constructor(stop, goToQuestion) {
+  /** @param {{ stop: () => void, goToQuestion: () => void, search: () => void, fold: () => void, pick: (what: string) => void }} on */
+  constructor(on) {
     this.mark = h("span", "mark");
     this.word = h("span", "status");
     this.title = h("span", "title");
@@ -15,30 +21,32 @@ export class Header {
     this.steps = h("span", "steps");
     this.progress = h("span", "iterations", this.bar, this.steps);
     this.tokens = h("span", "tokens");
+    this.cost = h("span", "cost");
     this.time = h("span", "time");
-    this.question = button("jump", "", goToQuestion);
-    this.stop = button("stop", "Stop", stop);
+    this.question = button("jump", "", on.goToQuestion);
+    this.stop = button("stop", "Stop", on.stop);
+    this.menu = new Menu(on.pick);
+    this.tools = h("span", "tools", iconButton("search", "Search", on.search), iconButton("fold", "Fold or unfold all", on.fold), this.menu.element);
     this.element = h(
       "div",
       "head",
       h("span", "state", this.mark, this.word),
       this.title,
       this.model,
-      h("span", "meters", this.progress, this.tokens, this.time),
+      h("span", "meters", this.progress, this.tokens, this.cost, this.time),
       this.question,
       this.stop,
+      this.tools,
     );
   }
 
-  /**
-   * @param {{ status: string, title: string, model: string, steps: number, max: number, tokensIn: number, tokensOut: number,
-   *   seconds: number | null, questions: number, live: boolean, stopping: boolean }} state
-   */
+  /** @param {HeaderState} state */
   show(state) {
     const [word, tone] = RUN_WORDS[state.status] ?? [shown(state.status), "quiet"];
     put(this.word, word);
-    this.mark.dataset.tone = tone;
+    this.mark.dataset.tone = this.element.dataset.tone = tone;
     put(this.title, state.title);
+    this.title.title = state.title;
     put(this.model, state.model);
     this.progress.hidden = !state.max;
     if (state.max) {
@@ -47,16 +55,20 @@ export class Header {
       this.bar.setAttribute("aria-valuemin", "0");
       this.bar.setAttribute("aria-valuenow", String(state.steps));
       this.bar.setAttribute("aria-valuemax", String(state.max));
+      this.progress.title = `${state.steps} of at most ${state.max} iterations`;
     }
     const { tokensIn, tokensOut } = state;
     put(this.tokens, tokensIn || tokensOut ? `${count(tokensIn)} in · ${count(tokensOut)} out` : "");
     this.tokens.title = tokensIn || tokensOut ? `${tokensIn} tokens in, ${tokensOut} tokens out` : "";
+    put(this.cost, state.cost === null ? "" : money(state.cost));
+    this.cost.title = state.cost === null ? "" : `${state.cost} US dollars`;
     put(this.time, state.seconds === null ? "" : state.live && state.seconds < 60 ? `${Math.floor(state.seconds)} s` : duration(state.seconds));
     this.question.hidden = !state.questions;
     put(this.question, state.questions > 1 ? `${state.questions} questions` : "Question");
     this.stop.hidden = !state.live;
     this.stop.disabled = state.stopping;
     put(this.stop, state.stopping ? "stopping…" : "Stop");
+    this.menu.exportable(state.exportable);
   }
 }
 

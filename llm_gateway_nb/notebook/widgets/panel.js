@@ -1,3 +1,4 @@
+import { save } from "./menu.js";
 import { Store } from "./store.js";
 import { View } from "./view.js";
 
@@ -47,6 +48,7 @@ export default () => {
 
       /** @param {any} message */
       const onMessage = (message) => {
+        if (message?.k === "file") return save(message.name, message.kind, message.text);
         if (message?.k !== "patch" && message?.k !== "snapshot") return;
         const was = [store.dead, store.over].join();
         store.dead = false; // a page that gets messages has its kernel again
@@ -79,7 +81,12 @@ export default () => {
 
     /** @param {{ model: any, el: HTMLElement }} props */
     render({ model, el }) {
-      const view = new View(el, store, String(model.get("title") ?? ""), (message) => model.send(message));
+      const given = {
+        title: String(model.get("title") ?? ""),
+        chat: Boolean(model.get("chat")),
+        rendermime: model.widget_manager?.rendermime ?? null,
+      };
+      const view = new View(el, store, given, (message) => model.send(message));
       store.views.add(view);
       return () => {
         store.views.delete(view);

@@ -1,7 +1,11 @@
+import { Composer } from "./composer.js";
+import { Dock } from "./dock.js";
 import { h, stickToEnd } from "./dom.js";
+import { shown, whole } from "./format.js";
 import { Header } from "./header.js";
-import { createNode, intoGroup } from "./nodes.js";
-import { shown } from "./format.js";
+import { createNode } from "./kinds.js";
+import { intoGroup } from "./nodes.js";
+import { Search } from "./search.js";
 
 /** A frame has room for so much of ours; what is new has to be laid out in it, too. */
 const SLICE_MS = 6;
@@ -11,17 +15,26 @@ const MAX_DEPTH = 60;
 /** One picture of a store. */
 export class View {
   /**
-   * @param {HTMLElement} host @param {import("./store.js").Store} store @param {string} title
+   * @param {HTMLElement} host @param {import("./store.js").Store} store
+   * @param {{ title: string, chat: boolean, rendermime: any }} given `rendermime`: the notebook's own renderers, if it has them
    * @param {(message: object) => void} send
    */
-  constructor(host, store, title, send) {
+  constructor(host, store, given, send) {
+    const { title } = given;
     this.store = store;
     this.title = title;
+    this.rendermime = given.rendermime;
     this.send = send;
-    this.header = new Header(
-      () => this.stop(),
-      () => this.goToQuestion(),
-    );
+    this.search = new Search(this);
+    this.dock = new Dock();
+    this.composer = given.chat ? new Composer((text) => this.say(text)) : null;
+    this.header = new Header({
+      stop: () => this.stop(),
+      goToQuestion: () => this.goToQuestion(),
+      search: () => this.search.toggle(),
+      fold: () => this.foldAll(),
+      pick: (what) => this.pick(what),
+    });
     this.content = h("div", "content");
     this.body = h("div", "body", this.content);
     this.body.tabIndex = 0;
@@ -31,13 +44,15 @@ export class View {
     this.says = h("div", "says");
     this.says.setAttribute("role", "status");
     this.says.setAttribute("aria-live", "polite");
-    this.element = h("div", "", this.header.element, this.body, this.says);
+    this.element = h("div", "", this.header.element, this.search.element, this.dock.element, this.body, ...(this.composer ? [this.composer.element] : []), this.says);
     this.element.className = "lgnb";
     this.element.setAttribute("data-lm-suppress-shortcuts", "true");
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", title ? `Run: ${title}` : "Run");
     host.append(this.element);
 
+    /** What the notebook's renderers have made, and lets go. @type {(() => void)[]} */
+    this.attached = [];
     /** What the view has started, and ends with it. @type {(() => void)[]} */
     this.ending = [stickToEnd(this.body, this.content)];
     this.frame = 0;
@@ -53,7 +68,7 @@ export class View {
     this.children = new Map();
     /** Runs at the top. @type {import("./nodes.js").NodeView[]} */
     this.runs = [];
-    /** Open questions. @type {Set<any>} */
+    /** Open questions. @type {Set<import("./nodes.js").RelayView>} */
     this.pending = new Set();
     /** What came last in each node. @type {Map<number | null, import("./nodes.js").NodeView>} */
     this.lastOf = new Map();
@@ -69,6 +84,8 @@ export class View {
     for (const known of [this.nodes, this.children, this.pending, this.lastOf]) known.clear();
     this.runs = [];
     this.group = null;
+    this.dock.update(this.pending);
+    this.letGo();
     this.content.replaceChildren();
     this.queue = this.store.operations();
     this.at = 0;
@@ -137,7 +154,7 @@ export class View {
     const node = createNode(key, kind, { ...props }, parent, this);
     this.nodes.set(key, node);
     this.nested(node);
-    if (kind === "relay" && node.props.status === "pending") this.announce(/** @type {any} */ (node).question.words);
+    if (kind === "relay" && node.props.status === "pending") this.announce(`Waiting for you: ${/** @type {any} */ (node).question.words}`);
     if (parent && node.depth > MAX_DEPTH) parent.element.after(node.element);
     else if (parent) parent.hold(node.element);
     else this.group = intoGroup(this.content, this.group, node.element);
@@ -174,12 +191,27 @@ export class View {
     return this.children.get(node.key) ?? [];
   }
 
+  /** Is it what the run inside a call said last? @param {import("./nodes.js").NodeView} tool @param {string} output */
+  saidBelow(tool, output) {
+    const run = this.childrenOf(tool).findLast((child) => child.kind === "run");
+    const last = run && this.lastText(run);
+    return Boolean(last) && whole(this.store.nodes.get(/** @type {any} */ (last).key)?.streams.get("text")).trim() === output.trim();
+  }
+
+  /** @param {import("./nodes.js").NodeView} node @returns {import("./nodes.js").NodeView | undefined} */
+  lastText(node) {
+    const last = this.childrenOf(node).findLast((child) => child.kind === "text" || child.kind === "turn");
+    return last?.kind === "turn" ? this.lastText(last) : last;
+  }
+
   showHeader() {
     const { store } = this;
     const run = this.runs.findLast((one) => one.props.status === "running") ?? this.runs.at(-1);
     const running = Boolean(run) && (run?.props.status ?? "running") === "running";
     const live = running && !store.dead && !store.over;
     const pending = live ? this.pending.size : 0;
+    this.dock.update(live ? this.pending : new Set());
+    for (const relay of this.pending) for (const question of relay.questions) question.count();
     let status = run ? String(run.props.status ?? "running") : "running";
     if (running && store.dead) status = "lost";
     else if (running && store.over) status = run?.kind === "turn" ? "final" : "ended";
@@ -190,6 +222,7 @@ export class View {
       if (typeof endedAt === "number") seconds = endedAt - startedAt;
       else if (live) seconds = Math.max(0, Date.now() / 1000 + store.skew - startedAt);
     }
+    const costs = this.runs.filter((one) => typeof one.props.cost === "number");
     /** @param {string} name */
     const sum = (name) => this.runs.reduce((total, one) => total + (Number(one.props[name]) || 0), 0);
     this.header.show({
@@ -200,11 +233,14 @@ export class View {
       max: Number(run?.props.maxIterations) || 0,
       tokensIn: sum("inputTokens"),
       tokensOut: sum("outputTokens"),
+      cost: costs.length ? sum("cost") : null,
       seconds,
       questions: pending,
       live,
       stopping: store.stopping,
+      exportable: !store.dead,
     });
+    this.composer?.show({ busy: live, dead: store.dead });
     this.element.dataset.state = status;
     if (live && !this.clock) this.clock = window.setInterval(() => this.showHeader(), 1000);
     else if (!live) this.stopClock();
@@ -217,7 +253,7 @@ export class View {
 
   /** @param {string} words */
   announce(words) {
-    this.says.textContent = `Waiting for you: ${words}`;
+    this.says.textContent = words;
   }
 
   /** @param {string} id @param {object} answer */
@@ -237,9 +273,46 @@ export class View {
   goToQuestion() {
     const [relay] = this.pending;
     if (!relay) return;
-    for (let node = relay.parent; node; node = node.parent) if (node.element instanceof HTMLDetailsElement) node.element.open = true;
-    relay.element.scrollIntoView({ block: "nearest" });
-    relay.element.focus({ preventScroll: true });
+    const top = this.dock.shown.get(relay);
+    const { element } = top ?? relay;
+    this.reveal(element);
+    element.focus({ preventScroll: true });
+  }
+
+  /** Unfold what hides it, and bring it into sight. @param {HTMLElement} element */
+  reveal(element) {
+    for (let above = element.parentElement?.closest("details"); above; above = above.parentElement?.closest("details")) above.open = true;
+    if (element instanceof HTMLDetailsElement) element.open = true;
+    element.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Fold every call and thought, or unfold every call if they are. */
+  foldAll() {
+    const calls = [...this.content.querySelectorAll("details.lgnb-tool")].map((one) => /** @type {HTMLDetailsElement} */ (one));
+    const open = calls.some((one) => one.open);
+    for (const one of calls) one.open = !open;
+    if (open) for (const one of this.content.querySelectorAll("details.lgnb-fold")) /** @type {HTMLDetailsElement} */ (one).open = false;
+  }
+
+  /** @param {string} what */
+  pick(what) {
+    if (what !== "copy") return this.send({ k: "export", format: what });
+    const texts = [...this.store.nodes.values()].filter((node) => node.kind === "text");
+    const answer = texts.at(-1)?.streams.get("text") ?? "";
+    return navigator.clipboard?.writeText(answer).then(
+      () => this.announce("The answer is copied."),
+      () => this.announce("The browser does not allow to copy here."),
+    );
+  }
+
+  /** The person's next turn. @param {string} text */
+  say(text) {
+    this.send({ k: "say", text });
+  }
+
+  letGo() {
+    for (const end of this.attached) end();
+    this.attached = [];
   }
 
   /** Everything that the view started ends. */
@@ -249,6 +322,7 @@ export class View {
     window.clearTimeout(this.timer);
     this.stopClock();
     for (const end of this.ending) end();
+    this.letGo();
     this.element.remove();
   }
 }
