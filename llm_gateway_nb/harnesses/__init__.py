@@ -1,6 +1,7 @@
 """Loops around models, and wrappers of harnesses: async generators of `HarnessEvent`."""
 
 from llm_gateway_nb.harnesses.agent import AgentHarness, create_agent_harness
+from llm_gateway_nb.harnesses.budget import with_budget
 from llm_gateway_nb.harnesses.callback import as_callback_harness, as_generator_harness
 from llm_gateway_nb.harnesses.rate_limit import RateLimit, with_rate_limit
 from llm_gateway_nb.harnesses.record import record
@@ -26,6 +27,7 @@ __all__ = [
     "register_harness",
     "replay",
     "unregister_harness",
+    "with_budget",
     "with_rate_limit",
     "with_retry",
 ]

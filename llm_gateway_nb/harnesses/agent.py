@@ -8,7 +8,7 @@ which are given out once they may run.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,10 +39,8 @@ from llm_gateway_nb.types import (
 
 __all__ = ["AgentHarness", "create_agent_harness"]
 
-_CLOSING = (
-    "The maximum number of tool call iterations is reached: no tool can be called any more. "
-    "Answer now, with what is known, and say what is missing."
-)
+_LIMIT_REACHED = "The maximum number of tool call iterations is reached: no tool can be called any more."
+_CLOSING = "Answer now, with what is known, and say what is missing."
 
 
 def create_agent_harness(
@@ -81,11 +79,13 @@ class _ModelCall:
     texts: list[str] = field(default_factory=list)
     calls: list[ToolCallEvent] = field(default_factory=list)
     finish_reason: str | None = None
-    failed: bool = False
+    ended: EndReason = "final"
 
 
 class AgentHarness:
     """See `create_agent_harness`. Holds settings only; any number of invokes may run at once."""
+
+    keeps_budgets = True
 
     def __init__(
         self,
@@ -126,8 +126,13 @@ class AgentHarness:
 
     async def _events(self, params: GeneratorInvokeParams) -> AsyncGenerator[HarnessEvent, None]:
         env = params.env or InvokeEnv()
+        env = env.model_copy(
+            update={
+                "grants": env.grants if env.grants is not None else Grants(params.permissions),
+                "shared": env.shared if env.shared is not None else {},
+            }
+        )
         run_id, parent_id = new_id(), env.parent_id
-        grants = env.grants if env.grants is not None else Grants(params.permissions)
         model = params.model or self._model
         messages: list[Message] = list(params.messages)
         usage = TotalUsage()
@@ -144,18 +149,29 @@ class AgentHarness:
         )
         try:
             while True:
-                closing = iteration == self._max_iterations
+                async for question in _budget_questions(env, run_id):
+                    yield question
+                stopped = _stopped(env)
+                if stopped is not None and (env.depth or not iteration):
+                    reason = "budget"  # the root of the tree sums up
+                    break
+                closing: EndReason | None = (
+                    "budget" if stopped is not None else "max_iterations" if iteration == self._max_iterations else None
+                )
+                last_word = SystemMessage(content=f"{stopped or _LIMIT_REACHED} {_CLOSING}")
                 request = params.model_copy(
                     update={
                         "model": model,
-                        "messages": [*messages, SystemMessage(content=_CLOSING)] if closing else list(messages),
+                        "messages": [*messages, last_word] if closing else list(messages),
                         "tools": None if closing else params.tools,
-                        "env": InvokeEnv(parent_id=run_id),
+                        "env": InvokeEnv(parent_id=run_id, shared=env.shared),
                         "permissions": None,
                     }
                 )
                 called = _ModelCall()
                 iteration += 1
+                for budget in env.budgets:
+                    budget.count_call()
                 async with aclosing(as_generator(self._harness.invoke(request))) as events:
                     async for event in events:
                         if isinstance(event, UsageEvent):
@@ -166,7 +182,8 @@ class AgentHarness:
                         if _passes_on(event, called):
                             yield event
                 finish_reason = called.finish_reason
-                if called.failed:
+                if called.ended in {"error", "budget"}:
+                    reason = called.ended
                     break
                 if params.response_model is not None and not (closing or called.calls or told):
                     said = "".join(called.texts)
@@ -175,25 +192,36 @@ class AgentHarness:
                         messages += [AssistantMessage(content=said or "(nothing)"), UserMessage(content=told)]
                         continue
                 if closing or not called.calls:
-                    reason = "max_iterations" if closing else "final"
+                    reason = closing or "final"
                     break
+                async for question in _budget_questions(env, run_id):
+                    yield question
                 turn = ToolTurn(
                     run_id=run_id,
                     parent_id=parent_id,
                     calls=_unique(called.calls, messages),
                     tools=params.tools or [],
-                    grants=grants,
+                    grants=env.grants,
                     env=env,
                     tool_timeout=self._tool_timeout,
                     relay_timeout=self._relay_timeout,
                 )
-                async with aclosing(turn.events()) as turn_events:
-                    async for event in turn_events:
-                        yield event
+                stopped = _stopped(env)
+                if stopped is not None:
+                    turn.stop(stopped)
+                with ExitStack() as watching:
+                    for budget in env.budgets:
+                        watching.enter_context(budget.watching(turn.say, turn.stop, run_id=run_id, parent_id=parent_id))
+                    async with aclosing(turn.events()) as turn_events:
+                        async for event in turn_events:
+                            yield event
                 messages.append(AssistantMessage(content="".join(called.texts) or None, tool_calls=turn.tool_calls))
                 messages.extend(turn.tool_messages)
         except Exception as error:  # noqa: BLE001  (a harness that raises, whatever it is, ends its run and nobody else's)
             yield ErrorEvent(run_id=run_id, parent_id=parent_id, error=error)
+        finally:
+            for budget in env.budgets:
+                budget.withdraw(run_id)
         yield HarnessEndEvent(
             run_id=run_id,
             parent_id=parent_id,
@@ -202,6 +230,17 @@ class AgentHarness:
             total_usage=usage,
             finish_reason=finish_reason,
         )
+
+
+async def _budget_questions(env: InvokeEnv, run_id: str) -> AsyncGenerator[HarnessEvent, None]:
+    """Whether to go on, where a budget is used up; waits for the answers."""
+    for budget in env.budgets:
+        async for question in budget.check(run_id, env.parent_id):
+            yield question
+
+
+def _stopped(env: InvokeEnv) -> str | None:
+    return next((budget.stopped for budget in env.budgets if budget.stopped is not None), None)
 
 
 def _passes_on(event: HarnessEvent, called: _ModelCall) -> bool:
@@ -214,12 +253,13 @@ def _passes_on(event: HarnessEvent, called: _ModelCall) -> bool:
             return False
         case HarnessEndEvent():
             called.finish_reason = event.finish_reason
-            called.failed = called.failed or event.reason == "error"
+            if called.ended == "final" and event.reason is not None:
+                called.ended = event.reason
             return False
         case TextEvent():
             called.texts.append(event.content)
         case ErrorEvent():
-            called.failed = True
+            called.ended = "error"
         case _:
             pass
     return True

@@ -25,6 +25,8 @@ class PendingCall:
         decision: what the rules say; None of a call that failed.
         answer: of a call that asks: the answer.
         content: what the model reads of it, once it is over.
+        said: its `tool_call` is out.
+        subagents: how many it waits for.
     """
 
     def __init__(self, event: ToolCallEvent, call_id: str, grants: Grants) -> None:
@@ -38,6 +40,8 @@ class PendingCall:
         self.decision: Decision | None = None
         self.answer: Deferred[RelayResponse] | None = None
         self.content: Any = None
+        self.said = False
+        self.subagents = 0
         self._grants = grants
         self._beyond: str | None = None
 

@@ -62,6 +62,8 @@ class ToolTurn:
         self._calls = [PendingCall(call, f"{run_id}/{call.id}", grants) for call in calls]
         # Without a bound: a tool tells its progress from any thread, and must not have to wait for a reader.
         self._stream: Passthrough[HarnessEvent] = create_passthrough()
+        self._tasks: list[tuple[PendingCall, asyncio.Task[None]]] = []
+        self._stopped: str | None = None
 
     @property
     def tool_calls(self) -> list[ToolCall]:
@@ -85,18 +87,35 @@ class ToolTurn:
             owner.cancel()
             await asyncio.wait([owner])
 
+    def stop(self, why: str) -> None:
+        """Cancel what runs or waits, and start nothing more; `why` is the result of each call that had none. What waits for
+        a subagent is left to it: whoever stops a tree stops that one too, and it ends in its own words."""
+        self._stopped = why
+        for call, task in self._tasks:
+            if not call.subagents:
+                task.cancel()
+
+    def say(self, event: HarnessEvent) -> bool:
+        """Put an event of the run into the stream, while tools run. False if it is over."""
+        try:
+            self._stream.push(event)
+        except StreamClosedError:
+            return False
+        return True
+
     async def _run_all(self) -> None:
         unsubscribe = self._grants.subscribe(self._wake)
         try:
             for call in self._calls:  # in the model's order and without a pause
-                call.prepare(self._tools)
+                if self._stopped is None:
+                    call.prepare(self._tools)
                 if call.answer is None:
                     self._say_called(call)
                 else:
                     self._ask(call)
             async with asyncio.TaskGroup() as group:
                 for call in self._calls:
-                    group.create_task(self._run_one(call))
+                    self._tasks.append((call, group.create_task(self._run_one(call))))
         finally:
             unsubscribe()
             for call in self._calls:
@@ -107,6 +126,19 @@ class ToolTurn:
             call.look_again()
 
     async def _run_one(self, call: PendingCall) -> None:
+        try:
+            if self._stopped is None:
+                await self._perform(call)
+                return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._stopped is None or task is None or task.uncancel():  # somebody else cancels, too
+                raise
+        if call.content is None:
+            self._say_called(call)
+            self._finish(call, "cancelled", f"It was not finished. {self._stopped}")
+
+    async def _perform(self, call: PendingCall) -> None:
         refusal = await call.refusal(self._relay_timeout)
         if call.answer is not None:
             self._say_called(call)
@@ -137,8 +169,12 @@ class ToolTurn:
 
         async def spawn_here(task: str) -> str:
             assert spawn is not None
-            with clock.stopped():
-                return await spawn(task, call.call_id)
+            call.subagents += 1
+            try:
+                with clock.stopped():
+                    return await spawn(task, call.call_id)
+            finally:
+                call.subagents -= 1
 
         ctx = ToolContext(
             parent_id=call.call_id,
@@ -180,6 +216,9 @@ class ToolTurn:
         )
 
     def _say_called(self, call: PendingCall) -> None:
+        if call.said:
+            return
+        call.said = True
         self._stream.push(
             ToolCallEvent(
                 run_id=self._run_id,

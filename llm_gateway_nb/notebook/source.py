@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.harnesses.budget import with_budget
 from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.orchestrator import AgentOrchestrator
@@ -28,7 +29,7 @@ from llm_gateway_nb.types import (
     UserMessage,
 )
 
-__all__ = ["Source", "as_events", "invoke_params"]
+__all__ = ["Source", "as_events", "budgeted", "invoke_params"]
 
 Source = GeneratorHarnessModule | AsyncIterable[HarnessEvent]
 
@@ -93,6 +94,22 @@ def invoke_params(
         env=InvokeEnv(grants=Grants(allowed, policy=policy), file_time=KnownFiles()),
         settings=settings or None,
     )
+
+
+def budgeted(source: Any, budget: Any) -> Any:
+    """A harness with the limits of `budget=`.
+
+    Raises:
+        ConfigurationError: it is no mapping of limits, or the source has nothing to limit.
+    """
+    if not isinstance(budget, Mapping) or not budget.keys() <= {"tokens", "usd", "seconds", "calls"}:
+        raise ConfigurationError(
+            "budget is a dict of limits, of 'tokens', 'usd', 'seconds' and 'calls', such as {'usd': 0.5}, "
+            f"not {budget!r}."
+        )
+    if not hasattr(source, "invoke"):
+        raise ConfigurationError("A budget limits a harness; events that come from elsewhere can't be stopped by it.")
+    return with_budget(source, **budget)
 
 
 async def as_events(source: Any, params: GeneratorInvokeParams) -> AsyncGenerator[HarnessEvent, None]:

@@ -15,7 +15,7 @@ from llm_gateway_nb.notebook.kernel import counts_sigint, hold, in_kernel, until
 from llm_gateway_nb.notebook.live_run import Run
 from llm_gateway_nb.notebook.outputs import page_possible
 from llm_gateway_nb.notebook.result import RunResult
-from llm_gateway_nb.notebook.source import Source, invoke_params
+from llm_gateway_nb.notebook.source import Source, budgeted, invoke_params
 from llm_gateway_nb.permissions import PermissionPolicy
 from llm_gateway_nb.providers.media import Media
 from llm_gateway_nb.types import Message, Permissions, ToolDefinition
@@ -39,6 +39,7 @@ def start(
     panel: bool = True,
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
+    budget: Mapping[str, float] | None = None,
     record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
@@ -57,6 +58,7 @@ def start(
         approvals: who answers questions: `"ask"` (the person), `"allow"`, `"deny"`, `"recorded"` (what was said to the
             very same call in the recording that the model replays), or a function of the relay.
         relay_timeout: seconds a question waits for its answer; then it counts as denied. None waits.
+        budget: limits of the run with all its subagents, as `with_budget` takes them: `{"usd": 0.5, "seconds": 60}`.
         record: a file to write all of it to as it happens, as JSON lines without keys or tokens; see `record` and `replay`.
         title: what the panel is called.
         model_settings: such as `temperature=0`.
@@ -83,6 +85,7 @@ async def run(
     panel: bool = True,
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
+    budget: Mapping[str, float] | None = None,
     record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
@@ -122,6 +125,7 @@ def run_sync(
     panel: bool = True,
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
+    budget: Mapping[str, float] | None = None,
     record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
@@ -151,12 +155,15 @@ def _start(
     panel: bool,
     approvals: Approvals,
     relay_timeout: float | None,
+    budget: Mapping[str, float] | None,
     record: str | Path | None,
     title: str | None,
     **request: Any,
 ) -> Run:
     check_approvals(approvals)
     params = invoke_params(source, prompt, **request)
+    if budget is not None:
+        source = budgeted(source, budget)
     try:
         asyncio.get_running_loop()
     except RuntimeError:

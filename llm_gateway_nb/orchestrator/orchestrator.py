@@ -139,7 +139,14 @@ class AgentOrchestrator:
         async def spawn(task: str, parent_id: str) -> str:
             return await self._subagent(agent, task, parent_id)
 
-        env = given.model_copy(update={"spawn": spawn, "grants": grants, "file_time": given.file_time or KnownFiles()})
+        env = given.model_copy(
+            update={
+                "spawn": spawn,
+                "grants": grants,
+                "file_time": given.file_time or KnownFiles(),
+                "shared": {} if given.shared is None else given.shared,
+            }
+        )
         agent.params = params.model_copy(update={"env": env})
         self._agents[agent.id] = agent
         self._streams.register(agent.id, self._run(agent))
@@ -177,7 +184,10 @@ class AgentOrchestrator:
             )
         parent.root.descendants += 1
         messages = [message for message in parent.params.messages if isinstance(message, SystemMessage)]
-        env = InvokeEnv(parent_id=parent_id, depth=depth, grants=parent.grants, file_time=parent.params.env.file_time)
+        above = parent.params.env
+        env = InvokeEnv(
+            parent_id=parent_id, depth=depth, grants=parent.grants, file_time=above.file_time, shared=above.shared
+        )
         params = parent.params.model_copy(
             update={
                 "messages": [*messages, UserMessage(content=task)],

@@ -37,6 +37,10 @@ class InvokeEnv(WireModel):
     grants: Any = Field(default=None, exclude=True, repr=False)
     """The tree's shared `llm_gateway_nb.permissions.Grants`; a child never has more than its parent."""
     depth: int | None = optional()
+    shared: Any = Field(default=None, exclude=True, repr=False)
+    """A dict that a whole tree of runs has in common; each wrapper keeps its own there, under a key of its own."""
+    budgets: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
+    """The budgets that this run is under; a harness with `keeps_budgets` asks them between its steps."""
 
 
 class GeneratorInvokeParams(WireModel):
