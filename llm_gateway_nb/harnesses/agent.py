@@ -103,6 +103,11 @@ class AgentHarness:
         self._tool_timeout = tool_timeout
         self._relay_timeout = relay_timeout
 
+    @property
+    def model(self) -> str | None:
+        """The model that is asked where an invoke names none; None where that is not known."""
+        return self._model or getattr(self._harness, "model", None)
+
     def __repr__(self) -> str:
         return f"AgentHarness({self._harness!r}, max_iterations={self._max_iterations})"
 
@@ -145,7 +150,7 @@ class AgentHarness:
             parent_id=parent_id,
             depth=env.depth or None,
             max_iterations=self._max_iterations,
-            model=model or getattr(self._harness, "model", None),
+            model=params.model or self.model,
         )
         try:
             while True:

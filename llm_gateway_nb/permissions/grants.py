@@ -47,6 +47,7 @@ class _Shared:
 
     def __init__(self, policy: PermissionPolicy | None, root: Root) -> None:
         self.lock = threading.Lock()
+        self.policy = policy
         self.root = None if root is None else os.path.realpath(root)  # of a relative one: as it is now
         self.ceiling = Ceiling(policy, self.root)
         self.callbacks: list[Callable[[ToolPermission], None]] = []
@@ -91,6 +92,11 @@ class Grants:
         child._shared = self._shared
         child._set(permissions or Permissions())
         return child
+
+    @property
+    def policy(self) -> PermissionPolicy | None:
+        """The ceiling of the tree."""
+        return self._shared.policy
 
     @property
     def permissions(self) -> Permissions:
