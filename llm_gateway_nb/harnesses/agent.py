@@ -17,6 +17,7 @@ from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.harnesses.turn import ToolTurn
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.providers.structured import misfit
+from llm_gateway_nb.tools.held import Held
 from llm_gateway_nb.types import (
     AssistantMessage,
     EndReason,
@@ -140,6 +141,7 @@ class AgentHarness:
         run_id, parent_id = new_id(), env.parent_id
         model = params.model or self._model
         messages: list[Message] = list(params.messages)
+        held = Held()  # what tools keep open from one turn to the next
         usage = TotalUsage()
         reason: EndReason = "error"
         finish_reason: str | None = None
@@ -210,6 +212,7 @@ class AgentHarness:
                     env=env,
                     tool_timeout=self._tool_timeout,
                     relay_timeout=self._relay_timeout,
+                    held=held,
                 )
                 stopped = _stopped(env)
                 if stopped is not None:
@@ -227,6 +230,7 @@ class AgentHarness:
         finally:
             for budget in env.budgets:
                 budget.withdraw(run_id)
+            await held.aclose()
         yield HarnessEndEvent(
             run_id=run_id,
             parent_id=parent_id,

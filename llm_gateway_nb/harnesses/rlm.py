@@ -1,6 +1,6 @@
 """A recursive language model: the input is a variable in a REPL, and the model writes the code that reads it.
 
-The loop of one run stands here; a turn in `rlm_turn.py`, what its code can ask of us in `rlm_host.py`, what the model is
+The loop of one run stands here; a turn in `repl/turn.py`, what its code can ask of us in `rlm_host.py`, what the model is
 told in `rlm_prompt.py`.
 """
 
@@ -15,10 +15,9 @@ from llm_gateway_nb.harnesses.code_block import code_block
 from llm_gateway_nb.harnesses.rlm_config import RlmConfig
 from llm_gateway_nb.harnesses.rlm_host import RlmHost, Tree
 from llm_gateway_nb.harnesses.rlm_prompt import error_feedback, output_feedback, system_prompt
-from llm_gateway_nb.harnesses.rlm_turn import ReplTurn
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.permissions import Grants
-from llm_gateway_nb.repl import Repl, check_sandbox
+from llm_gateway_nb.repl import Repl, ReplTurn, check_sandbox
 from llm_gateway_nb.types import (
     AssistantMessage,
     EndReason,

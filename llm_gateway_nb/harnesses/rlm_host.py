@@ -10,11 +10,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from llm_gateway_nb.harnesses.rlm_exec import make_exec_tool
-from llm_gateway_nb.harnesses.rlm_turn import ReplTurn
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.harnesses.turn import ToolTurn
 from llm_gateway_nb.permissions import Grants
-from llm_gateway_nb.repl import HostFunction
+from llm_gateway_nb.repl import HostFunction, ReplTurn
 from llm_gateway_nb.types import (
     ErrorEvent,
     GeneratorInvokeParams,

@@ -18,6 +18,7 @@ from llm_gateway_nb.harnesses.tool_value import read_value
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.primitives import Passthrough, create_passthrough
 from llm_gateway_nb.tools.current import current_tool
+from llm_gateway_nb.tools.held import Held
 from llm_gateway_nb.types import (
     HarnessEvent,
     InvokeEnv,
@@ -51,6 +52,7 @@ class ToolTurn:
         env: InvokeEnv,
         tool_timeout: float | None,
         relay_timeout: float | None,
+        held: Held | None = None,
     ) -> None:
         self._run_id = run_id
         self._parent_id = parent_id
@@ -59,6 +61,7 @@ class ToolTurn:
         self._env = env
         self._tool_timeout = tool_timeout
         self._relay_timeout = relay_timeout
+        self._held = held
         self._calls = [PendingCall(call, f"{run_id}/{call.id}", grants) for call in calls]
         # Without a bound: a tool tells its progress from any thread, and must not have to wait for a reader.
         self._stream: Passthrough[HarnessEvent] = create_passthrough()
@@ -182,6 +185,8 @@ class ToolTurn:
             file_time=self._env.file_time,
             beyond_workspace=True,  # `goes_beyond` was part of the decision, or of what a person said yes to
             emit_progress=self._progress_of(call),
+            emit_event=self._push_of(call),
+            held=self._held,
             stop_clock=clock.stopped,
         )
         token = current_tool.set(ctx)
@@ -230,6 +235,23 @@ class ToolTurn:
         )
 
     def _progress_of(self, call: PendingCall) -> Any:
+        push = self._push_of(call)
+
+        def progress(content: Any) -> None:
+            push(
+                ToolProgressEvent(
+                    run_id=self._run_id,
+                    parent_id=self._parent_id,
+                    tool_call_id=call.call_id,
+                    name=call.name,
+                    content=content,
+                )
+            )
+
+        return progress
+
+    def _push_of(self, call: PendingCall) -> Any:
+        """Sends an event of a call that runs; from any thread."""
         loop = asyncio.get_running_loop()
 
         def push(event: HarnessEvent) -> None:
@@ -237,21 +259,14 @@ class ToolTurn:
                 with contextlib.suppress(StreamClosedError):  # the run was cancelled: nobody reads
                     self._stream.push(event)
 
-        def progress(content: Any) -> None:
-            event = ToolProgressEvent(
-                run_id=self._run_id,
-                parent_id=self._parent_id,
-                tool_call_id=call.call_id,
-                name=call.name,
-                content=content,
-            )
+        def send(event: HarnessEvent) -> None:
             if not _elsewhere(loop):
                 push(event)
                 return
             with contextlib.suppress(RuntimeError):  # a thread that outlived its call, and its loop
                 loop.call_soon_threadsafe(push, event)
 
-        return progress
+        return send
 
     def _finish(self, call: PendingCall, status: Status, content: Any, result: Any = None) -> None:
         call.content = content

@@ -5,5 +5,17 @@ from llm_gateway_nb.repl.output import Piece, ReplResult, clipped, without_ansi
 from llm_gateway_nb.repl.process import ReplKind
 from llm_gateway_nb.repl.repl import Repl
 from llm_gateway_nb.repl.sandbox import check_sandbox
+from llm_gateway_nb.repl.turn import ReplTurn, RunsCode
 
-__all__ = ["HostFunction", "Piece", "Repl", "ReplKind", "ReplResult", "check_sandbox", "clipped", "without_ansi"]
+__all__ = [
+    "HostFunction",
+    "Piece",
+    "Repl",
+    "ReplKind",
+    "ReplResult",
+    "ReplTurn",
+    "RunsCode",
+    "check_sandbox",
+    "clipped",
+    "without_ansi",
+]

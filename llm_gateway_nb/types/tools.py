@@ -70,6 +70,10 @@ class ToolContext(WireModel):
     beyond_workspace: bool = Field(default=False, exclude=True, repr=False)
     """Whoever executes has held what `ToolDefinition.goes_beyond` said against the rules, or has asked."""
     emit_progress: Callable[[Any], None] | None = Field(default=None, exclude=True, repr=False)
+    emit_event: Callable[[Any], None] | None = Field(default=None, exclude=True, repr=False)
+    """Sends an event that hangs from this call (`parentId` is `parent_id`), such as a REPL's; as `progress` does."""
+    held: Any = Field(default=None, exclude=True, repr=False)
+    """What stays open between calls until the run is over: an `llm_gateway_nb.tools.held.Held`, where anybody keeps one."""
     stop_clock: Callable[[], AbstractContextManager[None]] | None = Field(default=None, exclude=True, repr=False)
 
     def waiting(self) -> AbstractContextManager[None]:

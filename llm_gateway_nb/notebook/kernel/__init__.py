@@ -1,7 +1,6 @@
 """The kernel's side of the notebook: how a click gets in, how a call waits, where output goes, who is there."""
 
 from llm_gateway_nb.notebook.kernel.bridge import Bridge, quietly
-from llm_gateway_nb.notebook.kernel.capture import Output, capturing
 from llm_gateway_nb.notebook.kernel.console import ask_line
 from llm_gateway_nb.notebook.kernel.frontend import (
     cell_running,
@@ -15,6 +14,7 @@ from llm_gateway_nb.notebook.kernel.frontend import (
 from llm_gateway_nb.notebook.kernel.hold import Way, hold, nest_patch, until, way_to_hold
 from llm_gateway_nb.notebook.kernel.interrupts import counts_sigint
 from llm_gateway_nb.notebook.kernel.reentrant import obstacle, run_reentrant
+from llm_gateway_nb.tools.capture import Output, capturing
 
 __all__ = [
     "Bridge",

@@ -17,8 +17,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from llm_gateway_nb.notebook.kernel import frontend
-from llm_gateway_nb.notebook.kernel.streams import route_writes
+from llm_gateway_nb.tools.streams import route_writes
 
 __all__ = ["Output", "capturing"]
 
@@ -84,7 +83,7 @@ class _Patches:
                 stream = getattr(sys, name)
                 if stream is not None and (id(stream), "write") not in self._undo:
                     self._undo[id(stream), "write"] = route_writes(stream, partial(_take_text, name))
-            publisher = getattr(frontend.current_shell(), "display_pub", None)
+            publisher = getattr(_shell(), "display_pub", None)
             self._patch(publisher, "publish", _publish)
             self._patch(publisher, "clear_output", _clear_output)
 
@@ -117,6 +116,11 @@ class _Patches:
 
 _ABSENT: Any = object()
 _patches = _Patches()
+
+
+def _shell() -> Any | None:
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if get_ipython is None else get_ipython()
 
 
 def _take_text(name: str, text: str) -> bool:

@@ -1,13 +1,13 @@
-"""One turn of a model's REPL: its code runs, and what happens meanwhile comes out as events in order."""
+"""One turn of a REPL as events, in order: its input, its output as it comes, and what came of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Protocol
 
 from llm_gateway_nb.primitives import Passthrough, create_passthrough
-from llm_gateway_nb.repl import Piece, Repl, ReplResult, clipped
+from llm_gateway_nb.repl.output import Piece, ReplResult, clipped
 from llm_gateway_nb.types import (
     HarnessEvent,
     ReplInputEvent,
@@ -16,7 +16,17 @@ from llm_gateway_nb.types import (
     new_id,
 )
 
-__all__ = ["ReplTurn"]
+__all__ = ["ReplTurn", "RunsCode"]
+
+
+class RunsCode(Protocol):
+    """A `Repl`, or something like it."""
+
+    async def execute(
+        self, code: str, *, timeout: float | None = None, on_output: Callable[[Piece], None] | None = None
+    ) -> ReplResult: ...
+
+    def kill(self) -> None: ...
 
 
 class ReplTurn:
@@ -24,7 +34,7 @@ class ReplTurn:
 
     def __init__(
         self,
-        repl: Repl,
+        repl: RunsCode,
         code: str,
         *,
         run_id: str,
