@@ -205,6 +205,8 @@ def _tool_result(tree: RunTree, event: ToolResultEvent) -> None:
     for child in node.children:
         if child.kind == "relay" and status == "denied" and child.status in {"pending", "approved"}:
             tree.update(child, status="denied")
+        elif child.kind == "relay" and child.status == "pending":  # another framework's call that asks while it runs
+            tree.update(child, status="approved")
     tree.update(node, status=status, output=event.output, endedAt=event.timestamp)
 
 

@@ -55,6 +55,7 @@ def invoke_params(
         ConfigurationError: no source, nothing to ask, a tool that is none, permissions of the wrong shape.
         InvalidMessagesError: messages of the wrong shape.
     """
+    prompt = prompt if prompt is not None or messages is not None else getattr(source, "prompt", None)
     if isinstance(source, Replay) and prompt is None and messages is None:
         invokes = source.recording.invokes  # there is nothing to ask: what was asked is in the recording
         return GeneratorInvokeParams(messages=invokes[0].messages if len(invokes) == 1 else [])
