@@ -1,11 +1,13 @@
 # `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit browser notebooks matrix bench screenshots weights chromium install clean
+.PHONY: help demo test lint types runtimes unit browser notebooks matrix bench screenshots weights chromium install clean
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# A build for the CPU, where the index has one; elsewhere: TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
 NOTEBOOK ?= notebooks/01_first_run.ipynb
 export JUPYTER_PLATFORM_DIRS = 1
 
@@ -32,7 +34,7 @@ lint: install ## style, and imports that point down
 types: install ## mypy --strict
 	$(BIN)/mypy
 
-unit: install ## everything without a page: layers, loopback servers, real kernels
+unit: install runtimes ## everything without a page: layers, loopback servers, real kernels
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser"
 
 notebooks: install weights ## every notebook, executed and compared with what is stored in it
@@ -65,6 +67,14 @@ chromium: ## Debian's Chromium, if there is none
 			echo "make: no Chromium here, and no right to install it: 'sudo apt-get install chromium', or set CHROMIUM=/path/to/one." >&2; \
 			exit 1; \
 		fi; }
+
+runtimes: $(VENV)/.runtimes ## torch and MLX for the tests of `huggingface` and `mlx`: a minute, 1.2 GB
+
+$(VENV)/.runtimes: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[huggingface,mlx]' || \
+		echo "make: transformers or MLX can't be installed here; their tests are left out, and say so." >&2
+	@touch $@
 
 install: $(VENV)/.installed
 

@@ -116,6 +116,8 @@ class LLM(Generates):
     """
 
     provider: str
+    keeps_time = False
+    """Whether `_pieces` itself counts the seconds of silence, from when its turn has come."""
 
     def __init__(
         self,
@@ -242,7 +244,8 @@ class LLM(Generates):
         failed = False
         try:
             self._get_ready()
-            retried = Retried(lambda: self._pieces(request), self._limits, (self.provider, request.model))
+            limits = replace(self._limits, silence=None) if self.keeps_time else self._limits
+            retried = Retried(lambda: self._pieces(request), limits, (self.provider, request.model))
             async with aclosing(retried.pieces()) as pieces:
                 async for piece in pieces:
                     match piece:

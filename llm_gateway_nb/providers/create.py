@@ -18,7 +18,9 @@ Factory = Callable[..., LLM]
 
 _factories: dict[str, Factory | str] = {
     "anthropic": "llm_gateway_nb.providers.anthropic:AnthropicLLM",
+    "huggingface": "llm_gateway_nb.providers.huggingface:HuggingFaceLLM",
     "local": "llm_gateway_nb.providers.local:LocalLLM",
+    "mlx": "llm_gateway_nb.providers.mlx:MlxLLM",
     "replay": "llm_gateway_nb.providers.replay:ReplayLLM",
     "scripted": "llm_gateway_nb.providers.scripted:ScriptedLLM",
     **dict.fromkeys(OPENAI_FAMILY, "llm_gateway_nb.providers.openai:OpenAICompatibleLLM"),

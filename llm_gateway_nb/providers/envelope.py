@@ -243,9 +243,8 @@ def _text(content: str | Sequence[ContentPart]) -> str:
     for part in content:
         if not isinstance(part, TextContentPart):
             raise InvalidRequestError(
-                f"The local model reads text only; a message holds a part of type {part.type!r} ({part.media_type}). "
-                "Take it out, or use a provider with a model that sees.",
-                provider="local",
+                f"A model in this process reads text only; a message holds a part of type {part.type!r} "
+                f"({part.media_type}). Take it out, or use a provider with a model that sees.",
                 status=400,
             )
     return "\n".join(part.text for part in content if isinstance(part, TextContentPart))

@@ -1,39 +1,30 @@
-"""llama.cpp in this process: one `Engine` a loaded model, shared by every `LocalLLM` that asks for the same one.
-
-An engine works in a thread of its own that lives as long as there is something to do, takes its jobs in the order they
-came (loading is the first half of the first), and knows nothing of messages: a chat request goes in, chunks come out.
-"""
+"""llama.cpp in this process: loading a model, and one streamed chat completion."""
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import contextlib
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-import threading
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.providers.engine import EngineOptions
 
-__all__ = ["Engine", "EngineOptions", "acquire", "loaded_models", "release"]
+__all__ = ["LlamaOptions", "check_gguf", "complete"]
 
 Chunk = dict[str, Any]
 
-_CANCEL_SECONDS = 15.0
 _BATCH = 64  # tokens of a prompt between two looks at the cancel flag: 0.8 s on one slow core, and no slower than 2048
 _PROMPT_CACHE_MIB = 256  # llama.cpp's own default is 8 GiB
 
 
 @dataclass(frozen=True, slots=True)
-class EngineOptions:
+class LlamaOptions(EngineOptions):
     """What makes two loaded models the same one.
 
     Attributes:
@@ -47,181 +38,32 @@ class EngineOptions:
     n_threads: int | None = None
     n_gpu_layers: int = -1
 
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
     def threads(self) -> int:
         """Threads to compute with."""
         return self.n_threads or max(1, _cores() - 1)
 
-
-class Engine:
-    """One model. Made without I/O; loads itself when the first chat comes, and again after a failed load."""
-
-    def __init__(self, options: EngineOptions) -> None:
-        self.options = options
-        self.users = 0
-        self._server: Any = None
-        self._jobs: deque[Callable[[], None]] = deque()
-        self._thread: threading.Thread | None = None
-        # Re-entrant: a garbage collection inside it may end a `LocalLLM`, which comes back here to release its model.
-        self._lock = threading.RLock()
-
-    @property
-    def loaded(self) -> bool:
-        return self._server is not None
-
-    async def chat(self, request: Chunk, schemas: Sequence[Chunk] = ()) -> AsyncGenerator[Chunk, None]:
-        """The chunks of one streamed chat completion. The first is empty: its turn has come and the model is loaded.
-
-        The first of the JSON `schemas` that llama.cpp can make a grammar of is what the answer is held to.
-
-        Closing the generator, or cancelling the task that reads it, stops the model at its next token, and is over
-        when the model has stopped.
+    def load(self) -> Any:
+        """llama.cpp's server object with the model in it.
 
         Raises:
-            ConfigurationError: the model can't be loaded.
-            Exception: what llama.cpp raised.
+            ConfigurationError: the runtime or the file is not there, or they do not fit.
         """
-        turn = _Turn(request, schemas)
-        self._put(turn.job(self))
-        try:
-            while True:
-                chunk = await turn.chunks.get()
-                if chunk is None:
-                    break
-                yield chunk
-            if turn.error is not None:
-                raise turn.error
-        finally:
-            turn.cancelled.set()
-            with self._lock:
-                waiting = turn.run in self._jobs
-                if waiting:
-                    self._jobs.remove(turn.run)
-            if not waiting:
-                with contextlib.suppress(
-                    TimeoutError
-                ):  # one step of the model at most; a hung one must not hang us too
-                    await asyncio.wait_for(turn.finished.wait(), _CANCEL_SECONDS)
-
-    def unload(self) -> None:
-        """Free the model when the jobs before this one are done."""
-        self._put(self.free)
-
-    def free(self) -> None:
-        """Free the model now, in this thread."""
-        self._server = None
-
-    def join(self, seconds: float) -> None:
-        """Wait until there is nothing left to do, at most so long."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(seconds)
-
-    def server(self) -> Any:
-        """llama.cpp with the model in it, loaded if need be. Called in the engine's thread only."""
-        if self._server is None:
-            self._server = _load(self.options)
-        return self._server
-
-    def _put(self, job: Callable[[], None]) -> None:
-        with self._lock:
-            self._jobs.append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=f"local-model-{self.options.path.stem}")
-                self._thread.start()
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._jobs:
-                    self._thread = None
-                    return
-                job = self._jobs.popleft()
-            job()
+        return _load(self)
 
 
-class _Turn:
-    """One request between an event loop and an engine's thread."""
+def complete(server: Any, request: Chunk, schemas: Sequence[Chunk], take: Callable[[Chunk], bool]) -> None:
+    """One streamed chat completion; each chunk goes to `take`, which stops the model with True and must not raise.
 
-    def __init__(self, request: Chunk, schemas: Sequence[Chunk]) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()  # never longer than the answer: n_ctx tokens
-        self.finished = asyncio.Event()
-        self.cancelled = threading.Event()
-        self.error: BaseException | None = None
-        self.request = request
-        self.schemas = schemas
-        self.run: Callable[[], None] = lambda: None
+    The first of the JSON `schemas` that llama.cpp can make a grammar of is what the answer is held to.
 
-    def job(self, engine: Engine) -> Callable[[], None]:
-        """What the engine's thread is to do, once."""
-
-        def run() -> None:
-            try:
-                if not self.cancelled.is_set():
-                    self._serve(engine.server())
-            except BaseException as error:  # noqa: BLE001  (raised again by the reader, in its own task)
-                self.error = error
-            self._tell(self.chunks.put_nowait, None)
-            self._tell(self.finished.set)
-
-        self.run = run
-        return run
-
-    def _serve(self, server: Any) -> None:
-        self._tell(self.chunks.put_nowait, {})
-
-        def take(chunk: Chunk) -> bool:  # True stops the model; what is raised in here would be swallowed
-            if self.cancelled.is_set() or not threading.main_thread().is_alive():
-                return True
-            return not self._tell(self.chunks.put_nowait, chunk)
-
-        server.handle_chat_completions(self.request | _grammar(self.schemas), take)
-
-    def _tell(self, call: Callable[..., object], *args: object) -> bool:
-        try:
-            self.loop.call_soon_threadsafe(call, *args)
-        except RuntimeError:  # the reader's loop is closed: nobody is left to tell
-            return False
-        return True
-
-
-_engines: dict[EngineOptions, Engine] = {}
-_registry = threading.RLock()
-
-
-def acquire(options: EngineOptions) -> Engine:
-    """The engine of these options, with one more user. Give it back with `release`."""
-    with _registry:
-        engine = _engines.get(options)
-        if engine is None:
-            engine = _engines[options] = Engine(options)
-        engine.users += 1
-        return engine
-
-
-def release(engine: Engine) -> None:
-    """One user less; the last one frees the model."""
-    with _registry:
-        engine.users -= 1
-        if engine.users > 0:
-            return
-        if _engines.get(engine.options) is engine:
-            del _engines[engine.options]
-    if engine.loaded:
-        engine.unload()
-
-
-def loaded_models() -> list[Path]:
-    """The files of the models that are in memory now."""
-    with _registry:
-        return [engine.options.path for engine in _engines.values() if engine.loaded]
-
-
-@atexit.register
-def _free_all() -> None:
-    for engine in list(_engines.values()):
-        engine.join(_CANCEL_SECONDS)
-        engine.free()
+    Raises:
+        Exception: what llama.cpp raised.
+    """
+    server.handle_chat_completions(request | _grammar(schemas), take)
 
 
 def _cores() -> int:
@@ -230,7 +72,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _load(options: EngineOptions) -> Any:
+def _load(options: LlamaOptions) -> Any:
     xllamacpp = _import_runtime()
     check_gguf(options.path)
     _read_ahead(options.path)

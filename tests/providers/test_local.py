@@ -19,8 +19,8 @@ from pydantic import BaseModel
 from llm_gateway_nb import create_llm
 from llm_gateway_nb.errors import ConfigurationError, InvalidRequestError, ProviderTimeoutError
 from llm_gateway_nb.providers import local_runtime
+from llm_gateway_nb.providers.engine import loaded_models
 from llm_gateway_nb.providers.local import LocalLLM
-from llm_gateway_nb.providers.local_runtime import loaded_models
 from llm_gateway_nb.testing.tiny_model import write_tiny_model
 from llm_gateway_nb.types import (
     HarnessEndEvent,
@@ -152,9 +152,9 @@ async def test_two_objects_share_one_model_until_the_last_lets_go(tiny_path: Pat
     first, second = make(tiny_path), make(tiny_path)
     await first.agenerate("Hi.")
     await second.agenerate("Hi.")
-    assert loaded_models() == [tiny_path]
+    assert loaded_models() == [str(tiny_path)]
     await first.aclose()
-    assert loaded_models() == [tiny_path]
+    assert loaded_models() == [str(tiny_path)]
     second.unload_model()
     assert loaded_models() == []
     await until_idle()
@@ -293,11 +293,15 @@ async def test_silence_is_a_timeout_and_the_queue_is_not(tiny_path: Path, monkey
             silent.wait(5)
 
     monkeypatch.setattr(local_runtime, "_load", lambda options: Silent())
-    llm = LocalLLM(tiny_path, timeout=0.05, max_retries=0)
-    asyncio.get_running_loop().call_later(0.2, silent.set)
-    with pytest.raises(ProviderTimeoutError, match=r"said nothing for 0\.05 s"):
-        await llm.agenerate("Hi.")
-    await llm.aclose()
+    for llm in (
+        LocalLLM(tiny_path, timeout=0.05, max_retries=0),
+        LocalLLM(tiny_path, max_retries=0).with_options(timeout=0.05),
+    ):
+        silent.clear()
+        asyncio.get_running_loop().call_later(0.2, silent.set)
+        with pytest.raises(ProviderTimeoutError, match=r"said nothing for 0\.05 s"):
+            await llm.agenerate("Hi.")
+        await llm.aclose()
 
 
 @pytest.mark.parametrize(
