@@ -1,11 +1,11 @@
-"""`serve`: an app on a port of its own, in a notebook's loop or a test's, until a block ends."""
+"""`serve`: an app on a port of its own, in a notebook's loop or a test's, until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
@@ -17,7 +17,7 @@ except ImportError as error:
 
 from llm_gateway_nb.server.gate import is_loopback
 
-__all__ = ["serve"]
+__all__ = ["Served", "serve"]
 
 
 class _Server(uvicorn.Server):
@@ -34,33 +34,70 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-@asynccontextmanager
-async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """The app of `create_app`, served in the running loop; gives its URL: `async with serve(app) as url:`.
+class Served:
+    """An app that is served in the running loop: see `serve`.
 
-    When the block ends, runs are stopped, streams finish, connections are closed, and nothing is left in the loop. For a
-    server of its own, `uvicorn module:app` does as well.
+    Attributes:
+        url: where, once it is; with the port that was free.
+    """
+
+    def __init__(self, app: Any, host: str, port: int) -> None:
+        self._app = app
+        self._address = host, port
+        self._task: asyncio.Task[None] | None = None
+        self._server: _Server | None = None
+        self.url = ""
+
+    async def _start(self) -> Served:
+        host, _ = self._address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server(self._address, family=family)
+        port = listening.getsockname()[1]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._server = _Server(uvicorn.Config(self._app, log_level="warning", timeout_graceful_shutdown=5))
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name="llm_gateway_nb server")
+        ready = asyncio.create_task(self._server.ready.wait())
+        try:
+            await asyncio.wait([self._task, ready], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+        finally:
+            ready.cancel()
+        return self
+
+    async def aclose(self) -> None:
+        """Stop: runs are stopped, streams finish, connections are closed, and nothing is left in the loop."""
+        task, server, self._task = self._task, self._server, None
+        if task is not None and server is not None:
+            self._app.state.sessions.stop()
+            server.should_exit = True
+            await asyncio.wait([task])
+
+    def __await__(self) -> Generator[Any, None, Served]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> Served:
+        return await self._start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"Served({self.url!r})" if self._task is not None else "Served(stopped)"
+
+
+def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> Served:
+    """Serve the app of `create_app` in the running loop: `server = await serve(app)`, and `await server.aclose()` at the
+    end; or `async with serve(app) as server:`. For a server of its own, `uvicorn module:app` does as well.
 
     Args:
-        port: 0 takes a free one.
+        port: 0 takes a free one; `server.url` has it.
 
     Raises:
         ConfigurationError: an app without a token on an address that others reach.
-        OSError: the address is taken.
+        OSError: when it is started: the address is taken.
     """
     if app.state.needs_loopback and not is_loopback(host):
         raise ConfigurationError(f"An app without a token listens on loopback alone, not on {host!r}; give it a token.")
-    listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    port = listening.getsockname()[1]
-    server = _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
-    task = asyncio.create_task(server.serve(sockets=[listening]), name="llm_gateway_nb server")
-    ready = asyncio.create_task(server.ready.wait())
-    try:
-        await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    finally:
-        ready.cancel()
-        app.state.sessions.stop()
-        server.should_exit = True
-        await asyncio.wait([task])
-        listening.close()
+    return Served(app, host, port)

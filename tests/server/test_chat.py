@@ -287,8 +287,8 @@ async def test_a_server_that_shuts_down_ends_its_runs_and_their_streams() -> Non
     held = Held()
     app = create_app(agent(call("hold"), "x"), tools=[held.tool], policy=EVERYTHING, loopback=True)
     async with httpx2.AsyncClient() as client:
-        async with serve(app) as url:
-            client.base_url = url
+        async with serve(app) as server:
+            client.base_url = server.url
             reading = asyncio.create_task(chat(client, {**GO, "permissions": {"allowlist": ["hold"]}}))
             await held.started.wait()
         events = await reading

@@ -169,8 +169,7 @@ def test_an_app_has_a_token_or_says_that_it_is_for_this_machine() -> None:
 async def test_without_a_token_an_app_listens_on_loopback_alone() -> None:
     app = create_app(agent(), loopback=True)
     with pytest.raises(ConfigurationError, match="listens on loopback alone"):
-        async with serve(app, host="0.0.0.0"):
-            pass
+        serve(app, host="0.0.0.0")
 
 
 async def test_without_a_token_only_this_machine_is_answered() -> None:
@@ -183,7 +182,7 @@ async def test_without_a_token_only_this_machine_is_answered() -> None:
         ({"host": "localhost:1234", "origin": "http://localhost:1234"}, 200),
         ({"x-forwarded-for": "203.0.113.7"}, 403),  # a proxy on this machine that lets others in
     ]
-    async with serve(create_app(agent(), loopback=True)) as url, httpx2.AsyncClient(base_url=url) as client:
+    async with serve(create_app(agent(), loopback=True)) as server, httpx2.AsyncClient(base_url=server.url) as client:
         for headers, status in cases:
             assert (await client.get("/models", headers=headers)).status_code == status, headers
 

@@ -43,8 +43,8 @@ EVERYTHING = PermissionPolicy()
 async def remote(harness: Any = None, **options: Any) -> AsyncIterator[RemoteHarness]:
     options = {"tools": [add], "token": TOKEN, **options}
     app = create_app(harness if harness is not None else agent(), **options)
-    async with serve(app) as url:
-        there = RemoteHarness(url, TOKEN, reconnect_seconds=5)
+    async with serve(app) as server:
+        there = RemoteHarness(server.url, TOKEN, reconnect_seconds=5)
         there.app = app  # type: ignore[attr-defined]
         yield there
 
