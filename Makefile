@@ -38,7 +38,7 @@ unit: install runtimes ## everything without a page: layers, loopback servers, r
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser"
 
 notebooks: install weights ## every notebook, executed and compared with what is stored in it
-	$(BIN)/python -m pytest --nbval notebooks/
+	$(BIN)/python -m pytest --nbval -n $(WORKERS) notebooks/
 
 browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns 2 -m browser

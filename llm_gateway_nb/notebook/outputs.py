@@ -22,6 +22,9 @@ from llm_gateway_nb.types import new_id
 
 __all__ = ["CellOutputs", "page_possible", "static_bundle"]
 
+_GOING_ON = {"llm_gateway_nb": {"run": "going on"}}
+"""Metadata of a static output that will be written again: whoever compares outputs has to wait (`testing.nbval`)."""
+
 _EMPTY: dict[str, Any] = {"text/plain": ""}
 
 
@@ -47,13 +50,13 @@ class CellOutputs:
         self._next_update = time.monotonic() + _UPDATE_SECONDS
         display(_EMPTY if panel is None else live_bundle(panel), raw=True, display_id=self._live_id)
         if not awaited:
-            display(static_bundle(tree, title), raw=True, display_id=self._static_id)
+            display(static_bundle(tree, title), raw=True, display_id=self._static_id, metadata=_GOING_ON)
 
     def changed(self) -> None:
         """Something happened; write the static output again if its last time is long enough ago."""
         now = time.monotonic()
         if not self._awaited and now >= self._next_update:
-            self._update()
+            self._update(_GOING_ON)
             took = time.monotonic() - now
             self._next_update = now + max(_UPDATE_SECONDS, 50 * took)
 
@@ -71,8 +74,9 @@ class CellOutputs:
         else:
             self._update()
 
-    def _update(self) -> None:
-        update_display(static_bundle(self._tree, self._title), raw=True, display_id=self._static_id)
+    def _update(self, metadata: dict[str, Any] | None = None) -> None:
+        bundle = static_bundle(self._tree, self._title)
+        update_display(bundle, raw=True, display_id=self._static_id, metadata=metadata or {})
 
 
 _UPDATE_SECONDS = 5.0
