@@ -83,6 +83,10 @@ def as_gateway_error(error: Exception, asked: Asked) -> GatewayError:
     if (refused := _refused(error)) is not None:  # also where the transport calls a refusal a time-out
         cause = without_secrets(str(refused), asked.api_key)
         return ProviderConnectionError(f"{who} can't be reached: {cause}. Is the server running there?", **about)
+    if (broken := _in_chain(error, ConnectionError)) is not None:  # and a break, such as of a connection kept too long
+        cause = without_secrets(str(broken), asked.api_key) or type(broken).__name__
+        unsent = "closing transport" in cause  # the service closed a connection that we kept: no reason to wait
+        return ProviderConnectionError(f"{who} broke off: {cause}.", retry_after=0.0 if unsent else None, **about)
     if any("timeout" in name.lower() for name in names):
         return ProviderTimeoutError(f"{who} did not answer in time: {said}.", **about)
     module = type(error).__module__.partition(".")[0]
@@ -142,6 +146,12 @@ def _refused(error: BaseException | None) -> OSError | None:
             return error if isinstance(error, OSError) else None
         error = error.__cause__ or error.__context__
     return None
+
+
+def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _retry_after(error: Exception) -> float | None:
