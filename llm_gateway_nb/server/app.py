@@ -46,6 +46,7 @@ def create_app(
     policy: PermissionPolicy | None = None,
     token: str | SecretStr | None = None,
     loopback: bool = False,
+    models: Sequence[str] | None = None,
     default_model: str | None = None,
     llm: LLM | None = None,
     grace_seconds: float = 30.0,
@@ -63,6 +64,7 @@ def create_app(
             permissions say, every tool call asks. `PermissionPolicy()` takes a caller's permissions as they are.
         token: what a caller sends as `Authorization: Bearer …`.
         loopback: in place of a token: only this machine is answered.
+        models: what a caller may choose from; None is whatever the harness takes.
         default_model: the model of a chat that names none. Without it, a harness that has no model of its own asks for one.
         llm: the model behind `POST /summarize`; the harness itself, where it is a model.
         grace_seconds: how long a run goes on with nobody reading it, and how long it can be read when it is over.
@@ -75,7 +77,7 @@ def create_app(
         ConfigurationError: neither a token nor `loopback`; or something of the wrong kind.
     """
     secret = check_token(token, loopback=loopback)
-    gateway = Gateway(harness, tools or (), policy, default_model, llm)
+    gateway = Gateway(harness, tools or (), policy, models, default_model, llm)
     sessions = Sessions(limit=max_sessions)
 
     @asynccontextmanager
@@ -120,7 +122,7 @@ def create_app(
         return None if last is None else stream(sessions.get(last.partition("/")[0]), last)
 
     @app.get("/models")
-    async def models() -> dict[str, Any]:
+    async def list_models() -> dict[str, Any]:
         names = await gateway.supported_models()
         return {"models": names, **({"defaultModel": default_model} if default_model in names else {})}
 

@@ -35,6 +35,7 @@ class Gateway:
         harness: GeneratorHarnessModule | Mapping[str, GeneratorHarnessModule],
         tools: Sequence[ToolDefinition],
         policy: PermissionPolicy | None,
+        models: Sequence[str] | None,
         default_model: str | None,
         llm: LLM | None,
     ) -> None:
@@ -46,12 +47,15 @@ class Gateway:
                 )
         self._tools = list(tools)
         self._policy = policy
+        self._models = None if models is None else list(models)
         self._default_model = default_model
         first = next(iter(self._harnesses.values()))
         self._llm = llm if llm is not None else first if isinstance(first, LLM) else None
 
     async def supported_models(self) -> list[str]:
-        """Those of the first harness."""
+        """Those that were named, else those of the first harness."""
+        if self._models is not None:
+            return self._models
         return await next(iter(self._harnesses.values())).supported_models()
 
     def chat(self, body: ChatBody) -> tuple[GeneratorHarnessModule, GeneratorInvokeParams]:
@@ -92,6 +96,8 @@ class Gateway:
         return SummaryHarness(self._llm), GeneratorInvokeParams(model=model, messages=messages)
 
     def _asked(self, harness: Any, model: str | None, messages: list[Any]) -> tuple[str | None, list[Message]]:
+        if model and self._models is not None and model not in self._models:
+            raise RefusedError(400, f"There is no model {model!r} here; there are {', '.join(self._models)}.")
         model = model or self._default_model
         if not messages or not (model or getattr(harness, "model", None)):
             raise RefusedError(

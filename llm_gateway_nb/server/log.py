@@ -21,6 +21,15 @@ _CHUNK = 64 * 2**10
 """Bytes: events that are there already go out together, up to about this."""
 
 
+_GAP_SECONDS = 0.01
+"""Between two sendings: the first event goes at once, those that follow on its heels go together. A model's words come
+slower; a recording, or many agents at once, do not."""
+
+
+_OURS = frozenset({"connected", "done"})
+"""Names of what the stream says of itself; an event of a run that has such a kind goes without its name."""
+
+
 class EventsGoneError(HarnessError):
     """A reader wants to go on from where the log does not reach back to any more."""
 
@@ -53,6 +62,9 @@ class EventLog:
 
     def append(self, kind: str, data: dict[str, Any]) -> None:
         """Write one event; its number goes into `data` as `seq`. Ignores the bound."""
+        self._append("message" if kind in _OURS else kind, data)
+
+    def _append(self, kind: str, data: dict[str, Any]) -> None:
         number = self._last = self._last + 1
         frame = self._frames[number] = self.frame(kind, {**data, "seq": number}, number=number)
         self._size += len(frame)
@@ -62,7 +74,8 @@ class EventLog:
 
     def frame(self, kind: str, data: dict[str, Any], *, number: int) -> bytes:
         """An event as it goes over the wire; `number` is where a reader who has it goes on."""
-        return format_sse_event(data_str=to_json(data).decode(), event=kind, id=f"{self.stream_id}/{number}")
+        name = kind if kind.isidentifier() else "message"  # a kind that we do not know may hold anything, line ends too
+        return format_sse_event(data_str=to_json(data).decode(), event=name, id=f"{self.stream_id}/{number}")
 
     async def room(self) -> None:
         """Wait until another event fits: until a reader has been handed enough, or `let_go`."""
@@ -82,7 +95,7 @@ class EventLog:
         """Write the `done` event, by which a reader tells an end from a cut; readers finish behind it."""
         if not self.ended:
             self.ended = True
-            self.append("done", {"type": "done", **data})
+            self._append("done", {"type": "done", **data})
 
     def check(self, after: int) -> None:
         """
@@ -101,8 +114,14 @@ class EventLog:
             EventsGoneError: this reader is so slow, with a faster one beside it, that what it needs was dropped.
         """
         at = after
+        loop = asyncio.get_running_loop()
+        not_before = 0.0
         while True:
             if at < self._last:
+                wait = not_before - loop.time()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                not_before = loop.time() + _GAP_SECONDS
                 self.check(at)
                 chunk = bytearray()
                 while at < self._last and len(chunk) < _CHUNK:

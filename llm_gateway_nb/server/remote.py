@@ -7,7 +7,9 @@ shells and the model are on the server; what travels are the messages, the event
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
+from functools import cached_property
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
@@ -126,4 +128,9 @@ class RemoteHarness:
 
     def _client(self) -> httpx2.AsyncClient:
         headers = {} if self._token is None else {"authorization": f"Bearer {self._token.get_secret_value()}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=self._timeout)
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=self._timeout, verify=self._verify)
+
+    @cached_property
+    def _verify(self) -> ssl.SSLContext | bool:
+        """Made once, for it takes 50 ms and each invoke has a client of its own; and not at all for http."""
+        return httpx2.create_ssl_context() if self.url.startswith("https:") else False

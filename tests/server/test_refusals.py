@@ -113,6 +113,15 @@ async def test_models_are_listed_with_the_default_if_it_is_one_of_them(default: 
         assert (await client.get("/models")).json() == {"models": ["one", "two"], **shown}
 
 
+async def test_a_callers_choice_of_models_can_be_limited() -> None:
+    async with gateway(Bare(), models=["two"], default_model="one") as client:
+        assert (await client.get("/models")).json() == {"models": ["two"]}
+        status, sentence = await refused(await client.post("/chat", json={**GO, "model": "three"}))
+        assert (status, sentence) == (400, "There is no model 'three' here; there are two.")
+        for body in (GO, {**GO, "model": "two"}):
+            assert (await client.post("/chat", json=body)).status_code == 200
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_over_the_limit_is_not_read(chunked: bool) -> None:
     async def pieces() -> Any:

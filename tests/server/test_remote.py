@@ -34,6 +34,8 @@ from llm_gateway_nb.types import (
     RelayEvent,
     TextEvent,
     ToolResultEvent,
+    UnknownEvent,
+    dump_event,
 )
 
 EVERYTHING = PermissionPolicy()
@@ -361,3 +363,30 @@ async def test_many_remote_runs_at_once_keep_apart() -> None:
 
 def test_the_request_of_the_wire_is_the_one_of_the_tests() -> None:
     assert GO["messages"] == [message.model_dump(mode="json") for message in HELLO]
+
+
+class Recorded:
+    """A harness that says what it was given."""
+
+    model = "m"
+
+    def __init__(self, events: list[HarnessEvent]) -> None:
+        self.events = events
+
+    async def supported_models(self) -> list[str]:
+        return ["m"]
+
+    async def invoke(self, params: Any) -> AsyncIterator[HarnessEvent]:
+        for event in self.events:
+            yield event
+
+
+async def test_an_event_of_a_kind_that_nobody_knows_comes_over_as_it_is() -> None:
+    odd: list[HarnessEvent] = [
+        UnknownEvent(run_id="r", type=kind) for kind in ("done", "connected", "a\ndata: {}", "", "née\u2028x\x85")
+    ]
+    async with remote(Recorded(odd)) as there:
+        got = await events_of(there)
+    assert [dump_event(event) | {"seq": 0} for event in got[: len(odd)]] == [
+        {**dump_event(event), "seq": 0, "agentId": got[0].model_extra["agentId"]} for event in odd
+    ]
