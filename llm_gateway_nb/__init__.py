@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llm_gateway_nb.processing import Summarizer
     from llm_gateway_nb.providers import create_llm
     from llm_gateway_nb.sessions import BasicSession
-    from llm_gateway_nb.tools import agent_tool, bash_tool, patch_tool, read_tool, tool
+    from llm_gateway_nb.tools import agent_tool, bash_tool, patch_tool, python_tool, read_tool, tool
     from llm_gateway_nb.types import Permissions
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "create_rlm_harness",
     "doctor",
     "patch_tool",
+    "python_tool",
     "read_tool",
     "run",
     "run_sync",
@@ -50,6 +51,7 @@ _HOMES = {
     "doctor": "notebook",
     "load_ipython_extension": "notebook.magics",
     "patch_tool": "tools",
+    "python_tool": "tools",
     "read_tool": "tools",
     "run": "notebook",
     "run_sync": "notebook",

@@ -129,6 +129,7 @@ class RlmRun:
         self._of: dict[str, Any] = {"run_id": self.id, "parent_id": env.parent_id}
         self._depth = env.depth
         self._grants = env.grants if env.grants is not None else Grants(params.permissions)
+        self._shared = env.shared if env.shared is not None else tree.shared
         self._level = level
         self._tree = tree
         self._usage = TotalUsage()
@@ -199,7 +200,7 @@ class RlmRun:
                 "messages": list(messages),
                 "tools": None,
                 "context": None,
-                "env": InvokeEnv(parent_id=self.id),
+                "env": InvokeEnv(parent_id=self.id, shared=self._shared),
                 "permissions": None,
                 "response_model": None,
             }

@@ -41,9 +41,11 @@ class Tree:
 
     Attributes:
         is_over: a budget is used up; every run ends with the turn that it is in.
+        shared: what wrappers of the models keep for the tree, see `InvokeEnv`.
     """
 
     def __init__(self) -> None:
+        self.shared: dict[Any, Any] = {}
         self.is_over = False
         self._rooms: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_KERNELS_A_LEVEL))
 
@@ -99,6 +101,7 @@ class RlmHost:
                         parent_id=self.turn.id,
                         depth=(self._params.env.depth or 0 if self._params.env else 0) + 1,
                         grants=self._grants,
+                        shared=self._shared(),
                     ),
                     "settings": self._settings(),
                     "response_model": None,
@@ -120,7 +123,7 @@ class RlmHost:
             model=self._config.sub_model or self._model(),
             messages=[UserMessage(content=task if not text else f"{task}\n\n{text}")],
             settings=self._settings(),
-            env=InvokeEnv(parent_id=self.turn.id),
+            env=InvokeEnv(parent_id=self.turn.id, shared=self._shared()),
         )
         said: list[str] = []
         failure = ""
@@ -182,6 +185,10 @@ class RlmHost:
         if result.status != "ok":
             raise RuntimeError(f"exec: {result.output}")
         return dict(result.result)
+
+    def _shared(self) -> Any:
+        env = self._params.env
+        return env.shared if env is not None and env.shared is not None else self._tree.shared
 
     def _model(self) -> str | None:
         """The run's own model, where the same harness is asked: another one may not know it."""

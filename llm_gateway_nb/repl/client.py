@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import zmq
 import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
-__all__ = ["KernelClient", "Message"]
+from llm_gateway_nb.repl.output import Message
 
-Message = dict[str, Any]
+__all__ = ["KernelClient"]
 
 _REPORT = "__import__('sys').modules['llm_gateway_nb_repl'].report()"
 """See `child.py`. Evaluated after a turn without an error."""

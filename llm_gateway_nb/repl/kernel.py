@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Literal
+from typing import Any
 
 from llm_gateway_nb.errors import ReplError
 from llm_gateway_nb.repl.channel import HostChannel
-from llm_gateway_nb.repl.client import KernelClient, Message
-from llm_gateway_nb.repl.output import Collector
+from llm_gateway_nb.repl.client import KernelClient
+from llm_gateway_nb.repl.output import Collector, Message, Outcome, report_of
 from llm_gateway_nb.repl.process import Child
 
-__all__ = ["Kernel", "Outcome"]
-
-Outcome = Literal["done", "interrupted", "killed", "died"]
-"""How a turn ended: by itself; stopped at its limit, with the process alive or not; or the process was lost in it."""
+__all__ = ["Kernel"]
 
 _GRACE_SECONDS = 2.0
 _WAKE_SECONDS = 0.1
@@ -154,13 +151,6 @@ class _Clock:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def report_of(reply: Message) -> dict[str, Any]:
-    """What the child's own report says; empty after an error."""
-    shown = reply.get("user_expressions", {}).get("report", {})
-    report = shown.get("data", {}).get("application/json", {})
-    return report if isinstance(report, dict) else {}
 
 
 def _words(log: str) -> str:

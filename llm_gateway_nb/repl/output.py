@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Collector", "Piece", "ReplResult", "clipped", "without_ansi"]
+__all__ = ["Collector", "Message", "Outcome", "Piece", "ReplResult", "clipped", "report_of", "without_ansi"]
+
+Message = dict[str, Any]
+"""A Jupyter message, or the content of one."""
+
+Outcome = Literal["done", "interrupted", "killed", "died"]
+"""How a turn ended: by itself; stopped at its limit, with the process alive or not; or the process was lost in it."""
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
@@ -57,6 +64,8 @@ class Collector:
         self._limit = limit
         self._on_output = on_output
         self._text: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._tails: dict[str, deque[str]] = {"stdout": deque(), "stderr": deque()}
+        self._lost = {"stdout": 0, "stderr": 0}
         self._size = 0
         self.mime: list[dict[str, Any]] = []
         self._by_display: dict[str, int] = {}
@@ -85,14 +94,22 @@ class Collector:
 
     def text(self, name: str) -> str:
         """What a stream said so far."""
-        return "".join(self._text[name])
+        tail = "".join(self._tails[name])[-self._limit // 2 :]
+        lost = self._lost[name] - len(tail)
+        mark = f"\n[… {lost} characters left out …]\n" if lost > 0 else ""
+        return "".join(self._text[name]) + mark + tail
 
     def _stream(self, name: str, text: str) -> None:
         if name not in self._text:
             return
-        # The child keeps to its bounds; this is for one that does not.
+        # A kernel of ours keeps to its bounds; this is for code that runs elsewhere, or that gets round them.
         if self._size > 2 * self._limit + 1000:
             self.truncated = True
+            tail = self._tails[name]
+            tail.append(text[-self._limit :])
+            self._lost[name] += len(text)
+            while sum(map(len, tail)) - len(tail[0]) >= self._limit // 2:
+                tail.popleft()
             return
         self._size += len(text)
         self._text[name].append(text)
@@ -111,6 +128,13 @@ class Collector:
     def _say(self, piece: Piece) -> None:
         if self._on_output is not None:
             self._on_output(piece)
+
+
+def report_of(reply: Message) -> dict[str, Any]:
+    """What the child's own report says; empty after an error."""
+    shown = reply.get("user_expressions", {}).get("report", {})
+    report = shown.get("data", {}).get("application/json", {})
+    return report if isinstance(report, dict) else {}
 
 
 def clipped(text: str, limit: int) -> str:

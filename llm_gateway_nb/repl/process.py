@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -16,9 +17,7 @@ import time
 import weakref
 from functools import cache
 from pathlib import Path
-from typing import Literal
-
-from jupyter_client.connect import write_connection_file
+from typing import Any, Literal
 
 from llm_gateway_nb.repl.sandbox import sandboxed
 
@@ -34,7 +33,7 @@ _SAFE_VARIABLES = (
 """All that a REPL inherits: keys live in the environment."""
 
 CHILD = Path(__file__).with_name("child.py")
-_PREFIX = "lgnb-"
+_PREFIX = "lgnb-repl-"
 _LONGEST_SOCKET_PATH = 90
 _GONE_SECONDS = 5.0
 
@@ -48,13 +47,8 @@ class Child:
     def __init__(self, kind: ReplKind = "kernel") -> None:
         self.kind = kind
         self.folder, lock = _private_folder()
-        _, connection = write_connection_file(
-            str(self.folder / "connection.json"),
-            transport="ipc",
-            ip=str(self.folder / "zmq"),
-            key=os.urandom(32).hex().encode(),
-        )
-        self.key = str(connection["key"])
+        self.key = os.urandom(32).hex()
+        (self.folder / "connection.json").write_text(json.dumps(_connection(self.folder, self.key)))
         (self.folder / "work").mkdir()
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.folder / "host"))
@@ -198,6 +192,19 @@ def _sweep(parent: Path) -> None:
                 shutil.rmtree(lock.parent, ignore_errors=True)
             finally:
                 os.close(descriptor)
+
+
+def _connection(folder: Path, key: str) -> dict[str, Any]:
+    """What a kernel and its clients read in a connection file. Its "ports" are the ends of the sockets' names."""
+    ports = {f"{name}_port": port for port, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)}
+    return {
+        **ports,
+        "transport": "ipc",
+        "ip": str(folder / "zmq"),
+        "key": key,
+        "signature_scheme": "hmac-sha256",
+        "kernel_name": "",
+    }
 
 
 def _inherited(folder: Path) -> dict[str, str]:

@@ -12,16 +12,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, assert_never
+from typing import TYPE_CHECKING, Any, Self, assert_never
 
 from llm_gateway_nb.errors import ConfigurationError, ReplError
 from llm_gateway_nb.repl.channel import HostChannel, HostFunction, declared
-from llm_gateway_nb.repl.client import Message
-from llm_gateway_nb.repl.kernel import Kernel, Outcome, report_of
-from llm_gateway_nb.repl.output import Collector, Piece, ReplResult
+from llm_gateway_nb.repl.output import Collector, Message, Outcome, Piece, ReplResult, report_of
 from llm_gateway_nb.repl.process import Child, ReplKind
 from llm_gateway_nb.repl.sandbox import check_sandbox
 from llm_gateway_nb.repl.spare import SPARES
+
+if TYPE_CHECKING:
+    from llm_gateway_nb.repl.kernel import Kernel
 
 __all__ = ["Repl"]
 
@@ -164,6 +165,9 @@ class Repl:
         if self._kernel is None:
             if self._child is None:
                 self._child = SPARES.take(self._kind)
+            # Here and not above: jupyter_client takes its 50 ms to import, and whoever has no REPL need not wait for it.
+            from llm_gateway_nb.repl.kernel import Kernel
+
             channel = HostChannel(self._functions)
             try:
                 self._kernel = await Kernel.connect(self._child, channel, self._setup(), self._start_timeout)

@@ -39,7 +39,7 @@ class ReplTurn:
         *,
         run_id: str,
         parent_id: str | None,
-        iteration: int,
+        iteration: int | None,
         timeout: float,
         max_stdout: int,
     ) -> None:

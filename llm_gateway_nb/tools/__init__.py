@@ -5,7 +5,18 @@ from llm_gateway_nb.tools.bash import bash_tool
 from llm_gateway_nb.tools.decorator import tool
 from llm_gateway_nb.tools.known_files import KnownFiles
 from llm_gateway_nb.tools.patch import patch_tool
+from llm_gateway_nb.tools.python import python_tool
 from llm_gateway_nb.tools.read import read_tool
 from llm_gateway_nb.tools.validate import plain_input, validate_input
 
-__all__ = ["KnownFiles", "agent_tool", "bash_tool", "patch_tool", "plain_input", "read_tool", "tool", "validate_input"]
+__all__ = [
+    "KnownFiles",
+    "agent_tool",
+    "bash_tool",
+    "patch_tool",
+    "plain_input",
+    "python_tool",
+    "read_tool",
+    "tool",
+    "validate_input",
+]

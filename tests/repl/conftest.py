@@ -19,7 +19,7 @@ def no_process_is_left() -> Iterator[None]:
     before = below()
     yield
     assert below() - before == set()
-    assert [folder for folder in Path(gettempdir()).glob("lgnb-*") if not _in_use(folder)] == []
+    assert [folder for folder in Path(gettempdir()).glob("lgnb-repl-*") if not _in_use(folder)] == []
 
 
 def _in_use(folder: Path) -> bool:
@@ -27,9 +27,7 @@ def _in_use(folder: Path) -> bool:
     try:
         with (folder / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
+    except (FileNotFoundError, BlockingIOError):  # just made, or just going; or held
         return True
     return False
 

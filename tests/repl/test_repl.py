@@ -298,7 +298,7 @@ async def test_closing_while_a_turn_runs_leaves_nothing() -> None:
 
 
 def left_in(folder: str) -> list[Path]:
-    return list(Path(folder).glob("lgnb-*"))
+    return list(Path(folder).glob("lgnb-repl-*"))
 
 
 _PARENT = """
