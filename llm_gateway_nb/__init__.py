@@ -12,11 +12,11 @@ from llm_gateway_nb._display import register as _register
 
 if TYPE_CHECKING:
     from llm_gateway_nb.harnesses import create_agent_harness, create_rlm_harness
-    from llm_gateway_nb.notebook import doctor, run, run_sync, show, start
+    from llm_gateway_nb.notebook import chat, doctor, run, run_sync, show, start
     from llm_gateway_nb.processing import Summarizer
     from llm_gateway_nb.providers import create_llm
     from llm_gateway_nb.sessions import BasicSession
-    from llm_gateway_nb.tools import agent_tool, bash_tool, patch_tool, python_tool, read_tool, tool
+    from llm_gateway_nb.tools import agent_tool, ask_user, bash_tool, patch_tool, python_tool, read_tool, tool
     from llm_gateway_nb.types import Permissions
 
 __all__ = [
@@ -24,7 +24,9 @@ __all__ = [
     "Permissions",
     "Summarizer",
     "agent_tool",
+    "ask_user",
     "bash_tool",
+    "chat",
     "create_agent_harness",
     "create_llm",
     "create_rlm_harness",
@@ -44,7 +46,9 @@ _HOMES = {
     "Permissions": "types",
     "Summarizer": "processing",
     "agent_tool": "tools",
+    "ask_user": "tools",
     "bash_tool": "tools",
+    "chat": "notebook",
     "create_agent_harness": "harnesses",
     "create_llm": "providers",
     "create_rlm_harness": "harnesses",

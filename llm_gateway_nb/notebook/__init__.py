@@ -1,6 +1,7 @@
 """What a person sees: runs in cells, live panels, buttons, and what the saved notebook keeps."""
 
 from llm_gateway_nb._display import register as _register
+from llm_gateway_nb.notebook.chat import Chat, chat
 from llm_gateway_nb.notebook.doctor import Diagnosis, doctor
 from llm_gateway_nb.notebook.live_run import Run
 from llm_gateway_nb.notebook.magics import load_ipython_extension
@@ -10,10 +11,12 @@ from llm_gateway_nb.notebook.show import show
 from llm_gateway_nb.notebook.start import run, run_sync, start
 
 __all__ = [
+    "Chat",
     "Diagnosis",
     "Run",
     "RunPanel",
     "RunResult",
+    "chat",
     "doctor",
     "load_ipython_extension",
     "run",

@@ -2,6 +2,8 @@
 
 `approvals` is `"ask"`, `"allow"`, `"deny"`, `"recorded"`, or a function of the relay that gives True, False, a response, or
 an awaitable of one. Where `"ask"` finds nobody who could answer, the answer is no, and says which rule would make it yes.
+
+A question of the model's own (`ask_user`) is no permission: only a person, or a function that gives the text, answers it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.kernel import ask_line
+from llm_gateway_nb.notebook.transcript import shown
 from llm_gateway_nb.recording.decisions import Decisions, current_decisions
 from llm_gateway_nb.types import BudgetRelayEvent, PermissionResponse, RelayEvent, RelayResponse
 
@@ -64,6 +67,9 @@ async def decide(relay: Question, approvals: Approvals, attendance: Attendance) 
 
     Never raises but for a cancel: a function that raises has not said yes.
     """
+    if _is_ask_user(relay) and approvals == "allow":
+        # What a model may have put in as the answer is not the person's.
+        return RelayResponse(approved=False, reason=f"Nobody was asked (approvals='allow'); {_ANSWER_BY}."), "policy"
     if isinstance(relay, BudgetRelayEvent) and approvals in ("allow", "deny"):
         # To allow every call is not to allow any cost: a limit that is always raised would be none.
         return RelayResponse(approved=False, reason="Nobody was asked whether to go on."), "policy"
@@ -76,7 +82,7 @@ async def decide(relay: Question, approvals: Approvals, attendance: Attendance) 
     if callable(approvals):
         try:
             answer = approvals(relay)
-            return _as_response(await answer if inspect.isawaitable(answer) else answer), "policy"
+            return _as_response(await answer if inspect.isawaitable(answer) else answer, relay), "policy"
         except Exception as error:  # noqa: BLE001  (the person's function; whatever it raises, it did not approve)
             reason = f"The approvals function raised {type(error).__name__}: {error}"
             return RelayResponse(approved=False, reason=reason), "policy"
@@ -95,8 +101,26 @@ async def decide(relay: Question, approvals: Approvals, attendance: Attendance) 
     return RelayResponse(approved=False, reason=_nobody(relay)), "nobody"
 
 
-def _as_response(answer: Any) -> RelayResponse:
+def _is_ask_user(relay: Question) -> bool:
+    return isinstance(relay, RelayEvent) and relay.tool == "ask_user" and isinstance(relay.params.get("question"), str)
+
+
+_ANSWER_BY = "pass approvals=, a function that gives the answer as a text"
+
+
+def _answered(relay: Question, answer: str) -> RelayResponse:
+    """A person's answer to `ask_user`: its arguments, completed."""
+    if not answer.strip():
+        return RelayResponse(approved=False, reason="The person gave no answer.")
+    return RelayResponse(approved=True, input={**relay.params, "answer": answer.strip()})  # type: ignore[union-attr]  # `_is_ask_user`
+
+
+def _as_response(answer: Any, relay: Question) -> RelayResponse:
     match answer:
+        case str() if _is_ask_user(relay):
+            return _answered(relay, answer)
+        case True if _is_ask_user(relay):
+            return RelayResponse(approved=False, reason=f"Yes is no answer to a question; {_ANSWER_BY}.")
         case bool():
             return RelayResponse(approved=answer)
         case RelayResponse():
@@ -112,6 +136,8 @@ def _as_response(answer: Any) -> RelayResponse:
 def _nobody(relay: Question) -> str:
     if isinstance(relay, BudgetRelayEvent):
         return "Nobody can answer here whether to go on; give it a larger budget=, or pass approvals=."
+    if _is_ask_user(relay):
+        return f"Nobody can answer a question here; {_ANSWER_BY}."
     rule = relay.rule or {"tool": relay.tool, "params": {k: str(v) for k, v in relay.params.items()}}
     return (
         "Nobody can answer here, so it was not run. To allow it, add this rule: "
@@ -120,6 +146,9 @@ def _nobody(relay: Question) -> str:
 
 
 async def _ask_on_console(relay: Question) -> RelayResponse:
+    if isinstance(relay, RelayEvent) and _is_ask_user(relay):
+        options = "".join(f"\n  - {shown(str(option))}" for option in relay.params.get("options") or ())
+        return _answered(relay, await ask_line(f"The agent asks: {shown(relay.params['question'])}{options}\nAnswer: "))
     if isinstance(relay, BudgetRelayEvent):
         question = f"{relay.used:g} of {relay.limit:g} {relay.unit} are used.\nGo on with as much again? [y/N] "
     else:

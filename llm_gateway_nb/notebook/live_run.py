@@ -73,6 +73,8 @@ class Run:
         show: bool = True,
         watched: bool = True,
         awaited: bool = False,
+        attendance: Attendance | None = None,
+        on_event: Callable[[HarnessEvent], None] | None = None,
     ) -> None:
         # First of all: where the file can't be written, nothing has begun.
         self._recorder = None if record is None else Recorder(record).invoked(request_of(params), title=title)
@@ -91,9 +93,10 @@ class Run:
         self._bridge = self._attach()
         # Without the bridge a click waits behind the cell: it reaches a run only that has left its own.
         clickable = self._panel is not None and (self._bridge is not None or not awaited)
-        attendance = Attendance(
+        attendance = attendance or Attendance(
             stdin=stdin_allowed(), ready=self._panel.ready if clickable and self._panel is not None else None
         )
+        self._on_event = on_event
         self._questions = Questions(
             approvals, attendance, relay_timeout, on_answer=self._take_answer, in_loop=self._in_loop
         )
@@ -267,6 +270,8 @@ class Run:
         event = event.model_copy(update={"seq": len(self.events)})
         self.events.append(event)
         fold_event(self.tree, event)
+        if self._on_event is not None:
+            self._on_event(event)
         if isinstance(event, RelayEvent | BudgetRelayEvent):
             if event.answerable:
                 self._questions.ask(event)

@@ -1,6 +1,7 @@
 """One tool a file, and the decorator that makes one of a function."""
 
 from llm_gateway_nb.tools.agent import agent_tool
+from llm_gateway_nb.tools.ask_user import ask_user
 from llm_gateway_nb.tools.bash import bash_tool
 from llm_gateway_nb.tools.decorator import tool
 from llm_gateway_nb.tools.known_files import KnownFiles
@@ -12,6 +13,7 @@ from llm_gateway_nb.tools.validate import plain_input, validate_input
 __all__ = [
     "KnownFiles",
     "agent_tool",
+    "ask_user",
     "bash_tool",
     "patch_tool",
     "plain_input",

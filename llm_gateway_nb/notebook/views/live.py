@@ -27,6 +27,8 @@ __all__ = ["LiveCard", "display_living"]
 _MODULES = (
     "dom.js",
     "format.js",
+    "highlight.js",
+    "inline.js",
     "blocks.js",
     "prose.js",
     "bits.js",

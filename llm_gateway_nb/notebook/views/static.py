@@ -7,22 +7,19 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
-from llm_gateway_nb.notebook.static_html import _prose as prose_html
-from llm_gateway_nb.notebook.transcript import MAX_DEPTH, shown
+from llm_gateway_nb.notebook.markdown import PRE, markdown
+from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, FINE, QUIET, escape
+from llm_gateway_nb.notebook.transcript import MAX_DEPTH
 from llm_gateway_nb.notebook.views.bits import Bit
 
 __all__ = ["bits_html", "twin_html"]
 
 _LINE = "rgba(127,127,127,0.3)"
 _QUIET = "rgba(127,127,127,0.1)"
-_COLOURS = {"good": "#2f9e5b", "bad": "#d9534f", "ask": "#c98412", "busy": "#3f83d6", "quiet": "#888888"}
+_COLOURS = {"good": FINE, "bad": BAD, "ask": ASK, "busy": BUSY, "quiet": QUIET}
 _MARKS = {"good": "✓", "bad": "✗", "ask": "?", "busy": "●", "quiet": "\u2013"}
 _SIDES = {"user": "rgba(63,131,214,0.13)", "assistant": _QUIET, "system": "transparent", "tool": "transparent"}
 _DIM = "opacity:0.7"
-_PRE = (
-    "margin:4px 0;padding:6px 10px;border-radius:4px;overflow:auto;white-space:pre-wrap;word-wrap:break-word;"
-    f"font-size:12px;line-height:1.45;background:{_QUIET}"
-)
 _CELL = "text-align:left;vertical-align:top;padding:3px 10px 3px 0;border:0;white-space:normal;max-width:none"
 _HEAD = f"{_CELL};font-weight:600;font-size:12px;{_DIM}"
 
@@ -62,9 +59,9 @@ def _bit(bit: Bit, depth: int) -> str:
         case "note":
             return f'<p style="margin:4px 0;font-size:12px;{_DIM}">{_escape(bit["text"])}</p>'
         case "prose":
-            return prose_html(bit["text"])
+            return markdown(bit["text"])
         case "code":
-            return f'<pre style="{_PRE}">{html.escape(shown(bit["text"]))}</pre>'
+            return f'<pre style="{PRE}">{escape(bit["text"])}</pre>'
         case "line":
             colour = f";color:{_COLOURS[bit['tone']]}" if bit.get("tone") else ""
             style = f"background:transparent;font-size:12px;padding:0;word-break:break-word{colour}"
@@ -146,4 +143,4 @@ def _of_cell(cell: Any, depth: int) -> str:
 
 
 def _escape(text: str) -> str:
-    return html.escape(shown(text)).replace("\n", "<br>")
+    return escape(text).replace("\n", "<br>")

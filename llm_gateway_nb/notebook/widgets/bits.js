@@ -44,7 +44,7 @@ export function draw(bit) {
       return element;
     }
     case "table":
-      return table(bit);
+      return grid(bit);
     case "fold": {
       const details = h("details", "fold", h("summary", "", shown(bit.summary)), ...bit.inside.map(draw));
       details.open = bit.open;
@@ -67,9 +67,9 @@ export function draw(bit) {
 }
 
 /** @param {Bit} bit */
-function table(bit) {
+function grid(bit) {
   if (!bit.rows.length) return h("p", "small", shown(bit.empty));
-  const element = h("table", "table");
+  const element = h("table", "grid");
   if (bit.head.some(Boolean)) {
     const row = h("tr", "");
     for (const name of bit.head) {
@@ -84,5 +84,5 @@ function table(bit) {
     body.append(h("tr", "", ...cells.map((/** @type {any} */ cell) => h("td", "", typeof cell === "string" ? shown(cell) : draw(cell)))));
   }
   element.append(body);
-  return h("div", "table-box", element);
+  return h("div", "grid-box", element);
 }

@@ -20,12 +20,12 @@ export class Rules {
     this.list = h("select", "input");
     for (const list of props.lists) this.list.append(new Option(list.word, list.name));
     this.list.value = "allowlist";
-    this.tool = text("tool, such as bash");
-    this.param = text("parameter, such as command");
-    this.pattern = text("pattern, such as git status *");
+    this.tool = textField("tool, such as bash");
+    this.param = textField("parameter, such as command");
+    this.pattern = textField("pattern, such as git status *");
     this.add = button("plain", "Add rule", () => this.addRule());
-    this.tryTool = text("tool");
-    this.tryArguments = text("a command, or the arguments as JSON");
+    this.tryTool = textField("tool");
+    this.tryArguments = textField("a command, or the arguments as JSON");
     this.tryTool.value = "bash";
     this.test = button("plain", "Try", () => this.tryCall());
     for (const [input, name] of /** @type {[HTMLElement, string][]} */ ([
@@ -85,7 +85,7 @@ export class Rules {
 }
 
 /** @param {string} placeholder */
-function text(placeholder) {
+function textField(placeholder) {
   const input = h("input", "input");
   input.type = "text";
   input.placeholder = placeholder;
