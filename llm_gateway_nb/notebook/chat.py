@@ -239,6 +239,8 @@ class Chat:
             if self._panel is not None:
                 self._panel.over()
             self._changed()
+            if self._outputs is not None:
+                self._outputs.close()  # the file has the turn now, whatever comes next
 
     def _take(self, event: HarnessEvent) -> None:
         fold_event(self.tree, event)

@@ -19,7 +19,7 @@ from IPython.display import display
 
 from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS, WIDGETS, read_module
 from llm_gateway_nb.notebook.views.bits import Bit
-from llm_gateway_nb.notebook.views.static import twin_html
+from llm_gateway_nb.notebook.views.static import bits_html
 from llm_gateway_nb.types import new_id
 
 __all__ = ["LiveCard", "display_living"]
@@ -141,4 +141,19 @@ def display_living(live: LiveCard | None, bit: Bit, text: str) -> None:
             "model_id": live.model_id,
         }
     display({**view, "text/plain": ""}, raw=True, display_id=new_id())
-    display({"text/plain": text, "text/html": twin_html(bit)}, raw=True)
+    display({"text/plain": text, "text/html": _twin(bits_html(bit))}, raw=True)
+
+
+def _twin(html: str) -> str:
+    """The static output behind a living view, which hides it as long as it lives, by its stylesheet.
+
+    Where a trusted notebook is opened without its kernel, the notebook puts an error in the place of the dead view. The one
+    rule of style in here takes that away; where it is stripped there is no such error either.
+    """
+    return f'<style>{_NO_ERROR}</style><div class="lgnb-static">{html}</div>'
+
+
+_NO_ERROR = (
+    ".jp-OutputArea-child:has(>.jp-OutputArea-output.jupyter-widgets)"
+    ":has(+.jp-OutputArea-child .lgnb-static){display:none}"
+)

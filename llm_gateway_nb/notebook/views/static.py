@@ -12,7 +12,7 @@ from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, FINE, QUIET, escape
 from llm_gateway_nb.notebook.transcript import MAX_DEPTH
 from llm_gateway_nb.notebook.views.bits import Bit
 
-__all__ = ["bits_html", "twin_html"]
+__all__ = ["bits_html"]
 
 _LINE = "rgba(127,127,127,0.3)"
 _QUIET = "rgba(127,127,127,0.1)"
@@ -22,21 +22,6 @@ _SIDES = {"user": "rgba(63,131,214,0.13)", "assistant": _QUIET, "system": "trans
 _DIM = "opacity:0.7"
 _CELL = "text-align:left;vertical-align:top;padding:3px 10px 3px 0;border:0;white-space:normal;max-width:none"
 _HEAD = f"{_CELL};font-weight:600;font-size:12px;{_DIM}"
-
-
-def twin_html(bit: Bit) -> str:
-    """The static twin of a living view: hidden as long as that lives, by the view's own stylesheet.
-
-    Where a trusted notebook is opened without its kernel, the notebook puts an error in the place of the dead view. The one
-    rule of style in here takes that away; where it is stripped there is no such error either.
-    """
-    return f'<style>{_NO_ERROR}</style><div class="lgnb-static">{bits_html(bit)}</div>'
-
-
-_NO_ERROR = (
-    ".jp-OutputArea-child:has(>.jp-OutputArea-output.jupyter-widgets:not(:has(*)))"
-    ":has(+.jp-OutputArea-child .lgnb-static){display:none}"
-)
 
 
 def bits_html(*bits: Bit) -> str:

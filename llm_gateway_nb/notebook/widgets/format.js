@@ -138,6 +138,7 @@ export function money(usd) {
 
 /** State → [word, tone]; a tone is a colour and a mark. @type {Record<string, [string, string]>} */
 export const RUN_WORDS = {
+  ready: ["ready", "good"],
   running: ["running", "busy"],
   waiting: ["waiting for you", "ask"],
   final: ["done", "good"],

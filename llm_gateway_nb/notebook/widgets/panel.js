@@ -88,7 +88,12 @@ export default () => {
       };
       const view = new View(el, store, given, (message) => model.send(message));
       store.views.add(view);
+      const onChat = () => {
+        if (view.composer) view.composer.element.hidden = !model.get("chat"); // the conversation was closed
+      };
+      model.on("change:chat", onChat);
       return () => {
+        model.off("change:chat", onChat);
         store.views.delete(view);
         view.remove();
       };

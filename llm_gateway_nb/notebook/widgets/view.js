@@ -212,7 +212,7 @@ export class View {
     const pending = live ? this.pending.size : 0;
     this.dock.update(live ? this.pending : new Set());
     for (const relay of this.pending) for (const question of relay.questions) question.count();
-    let status = run ? String(run.props.status ?? "running") : "running";
+    let status = run ? String(run.props.status ?? "running") : this.composer ? "ready" : "running";
     if (running && store.dead) status = "lost";
     else if (running && store.over) status = run?.kind === "turn" ? "final" : "ended";
     else if (pending) status = "waiting";
@@ -240,7 +240,7 @@ export class View {
       stopping: store.stopping,
       exportable: !store.dead,
     });
-    this.composer?.show({ busy: live, dead: store.dead });
+    this.composer?.show({ busy: !store.over, dead: store.dead });
     this.element.dataset.state = status;
     if (live && !this.clock) this.clock = window.setInterval(() => this.showHeader(), 1000);
     else if (!live) this.stopClock();
