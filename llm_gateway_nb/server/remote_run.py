@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -85,11 +86,11 @@ class RemoteRun:
         async with self._connect() as client:
             try:
                 async with asyncio.TaskGroup() as group:
-                    answering = group.create_task(self._answer(client, group))
+                    answering = group.create_task(self._answer(client))
                     await self._read_to_the_end(client)
                     answering.cancel()
             except* ProviderAPIError as failed:
-                await self._fail(failed.exceptions[0])
+                await self._fail(_first(failed))
             except* StreamClosedError:
                 pass  # nobody reads any more
             finally:
@@ -116,7 +117,7 @@ class RemoteRun:
                 if now + wait > deadline:
                     raise cut.error from cut
                 _log.info("The stream of %s was cut (%s); connecting again.", self._url, cut)
-                await asyncio.sleep(wait)
+                await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # so that not all come back at one moment
                 wait = min(2 * wait, _LONGEST_WAIT)
 
     async def _read(self, client: httpx2.AsyncClient) -> None:
@@ -232,11 +233,12 @@ class RemoteRun:
         self._answers.push((relay_id, response))
         return True
 
-    async def _answer(self, client: httpx2.AsyncClient, group: asyncio.TaskGroup) -> None:
-        while True:
-            relay_id, response = await self._answers.pop()
-            self._answered[relay_id] = response
-            group.create_task(self._send_answer(client, relay_id, response))
+    async def _answer(self, client: httpx2.AsyncClient) -> None:
+        async with asyncio.TaskGroup() as group:  # so that one that hangs holds up no other; they end with this one
+            while True:
+                relay_id, response = await self._answers.pop()
+                self._answered[relay_id] = response
+                group.create_task(self._send_answer(client, relay_id, response))
 
     async def _send_answer(self, client: httpx2.AsyncClient, relay_id: str, response: RelayResponse) -> None:
         """Tried until it is there: a click that got lost would leave the run waiting for ever."""
@@ -263,6 +265,11 @@ class RemoteRun:
             _log.warning(
                 "%s could not be told to stop a run (%s); its grace time will.", self._url, type(error).__name__
             )
+
+
+def _first(group: BaseExceptionGroup[ProviderAPIError]) -> ProviderAPIError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _request(params: GeneratorInvokeParams, session_id: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Session:
         self._connected = connected
         self._grace_seconds = grace_seconds
         self._orchestrator = AgentOrchestrator(harness)
-        self._relays: dict[str, RelayEvent | BudgetRelayEvent] = {}
+        self._relays: dict[str, tuple[str, RelayEvent | BudgetRelayEvent]] = {}  # with the agent that asks
         self._readers = 0
         self._stopped_because: str | None = None
         self._forgotten: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -108,14 +108,14 @@ class Session:
 
     def answer(self, relay_id: str, response: RelayResponse) -> Answered:
         """Answer a question; `late` if somebody, a rule or a clock was faster, or its agent is gone."""
-        relay = self._relays.get(relay_id)
+        agent_id, relay = self._relays.get(relay_id, ("", None))
         if relay is None:
             return "unknown"
         if not self._orchestrator.resolve_relay(relay_id, response):
             return "late"
         # Before the agent can go on: whoever reads sees the answer first, then what came of it.
         self._note(
-            self._root,
+            agent_id,
             RelayAnswerEvent(
                 run_id=relay.run_id,
                 parent_id=relay.parent_id,
@@ -164,7 +164,7 @@ class Session:
 
     def _note(self, agent_id: str, event: HarnessEvent) -> None:
         if isinstance(event, RelayEvent | BudgetRelayEvent):
-            self._relays[event.id] = event
+            self._relays[event.id] = agent_id, event
         self.log.append(event.type, {**dump_event(event), "agentId": agent_id})
 
     # -- who is there ------------------------------------------------------------------------------------------------

@@ -390,3 +390,26 @@ async def test_an_event_of_a_kind_that_nobody_knows_comes_over_as_it_is() -> Non
     assert [dump_event(event) | {"seq": 0} for event in got[: len(odd)]] == [
         {**dump_event(event), "seq": 0, "agentId": got[0].model_extra["agentId"]} for event in odd
     ]
+
+
+async def test_an_answer_that_gets_no_reply_does_not_hold_up_the_end() -> None:
+    relay = '{"type":"relay","kind":"permission","runId":"r","id":"q","toolCallId":"t","tool":"add","params":{}}'
+    asked = asyncio.Event()
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"/chat/relay/q" in head:
+            asked.set()
+            await reader.read()  # until the client gives up
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+            writer.write(b'event: connected\ndata: {"sessionId":"s"}\n\n' + f"event: relay\ndata: {relay}\n\n".encode())
+            await writer.drain()
+            await asked.wait()
+        writer.close()
+
+    async with await asyncio.start_server(gateway, "127.0.0.1", 0) as server:
+        there = RemoteHarness(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with asyncio.timeout(5):
+            result = await run(there, "Go.", approvals="allow")
+    assert "relay" in [event.type for event in result.events]
