@@ -10,13 +10,22 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from llm_gateway_nb.graph.fold_repl import fold_repl
+from llm_gateway_nb.graph.fold_tools import (
+    fold_answer,
+    fold_budget_relay,
+    fold_progress,
+    fold_relay,
+    fold_tool_call,
+    fold_tool_result,
+)
+from llm_gateway_nb.graph.place import note_doubled, place_of, run_of
 from llm_gateway_nb.graph.tree import Node, RunTree
 from llm_gateway_nb.providers.prices import cost_of
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
     CompactionEvent,
     ErrorEvent,
-    EventBase,
     HarnessEndEvent,
     HarnessEvent,
     HarnessStartEvent,
@@ -45,11 +54,15 @@ def fold(events: Iterable[HarnessEvent]) -> RunTree:
     tree = RunTree()
     for event in events:
         fold_event(tree, event)
+        tree.changes.clear()  # nobody has been watching
     return tree
 
 
 def fold_event(tree: RunTree, event: HarnessEvent) -> None:
     """Put one event into the tree."""
+    if tree.recent.has(event):
+        note_doubled(tree, event)
+        return
     match event:
         case TextEvent():
             _delta(tree, event, "text")
@@ -60,31 +73,20 @@ def fold_event(tree: RunTree, event: HarnessEvent) -> None:
         case HarnessEndEvent():
             _end(tree, event)
         case ToolCallEvent():
-            _tool_call(tree, event)
+            fold_tool_call(tree, event)
         case ToolResultEvent():
-            _tool_result(tree, event)
+            fold_tool_result(tree, event)
         case ToolProgressEvent():
-            node = tree.find(event.tool_call_id) or _stray_tool(tree, event, event.tool_call_id, event.name)
-            tree.append(node, _progress_text(event.content), "progress")
+            fold_progress(tree, event)
         case RelayEvent():
-            _relay(tree, event)
+            fold_relay(tree, event)
         case RelayAnswerEvent():
             response = RelayResponse(
                 approved=event.approved, reason=event.reason, always=event.always, input=event.input
             )
             fold_answer(tree, event.id, response, by=event.by)
         case BudgetRelayEvent():
-            tree.add(
-                "relay",
-                event.id,
-                run_id=event.run_id,
-                parent=_run(tree, event),
-                kind="budget",
-                unit=event.unit,
-                limit=event.limit,
-                used=event.used,
-                status="pending",
-            )
+            fold_budget_relay(tree, event)
         case UsageEvent():
             _usage(tree, event)
         case ErrorEvent():
@@ -92,9 +94,13 @@ def fold_event(tree: RunTree, event: HarnessEvent) -> None:
         case UserEvent():
             _user(tree, event)
         case ReplInputEvent() | ReplProgressEvent() | ReplOutputEvent():
-            _repl(tree, event)
+            fold_repl(tree, event)
+        case CompactionEvent() if tree.find(event.id) is not None:
+            pass
         case CompactionEvent():
-            node = tree.add("note", event.id, run_id=event.run_id, parent=_run(tree, event), title="history compacted")
+            node = tree.add(
+                "note", event.id, run_id=event.run_id, parent=run_of(tree, event), title="history compacted"
+            )
             tree.append(node, event.summary)
         case UnknownEvent():
             data = {key: value for key, value in dump_event(event).items() if key not in _ENVELOPE}
@@ -102,37 +108,13 @@ def fold_event(tree: RunTree, event: HarnessEvent) -> None:
                 "note",
                 f"{event.run_id}#{len(tree.nodes)}",
                 run_id=event.run_id,
-                parent=_run(tree, event),
+                parent=run_of(tree, event),
                 title=event.type,
             )
             tree.append(node, json.dumps(data, ensure_ascii=False, sort_keys=True) if data else "")
 
 
-def fold_answer(tree: RunTree, relay_id: str, response: RelayResponse, *, by: str | None) -> None:
-    """Note how a relay was answered: `by` is `person`, `policy`, `rule`, `timeout`, …."""
-    node = tree.find(relay_id)
-    if node is not None and node.status == "pending":
-        tree.update(
-            node,
-            status="approved" if response.approved else "denied",
-            reason=response.reason,
-            always=response.always or None,
-            edited=True if response.input is not None and response.input != node.props.get("params") else None,
-            by=by,
-        )
-
-
 _ENVELOPE = frozenset({"type", "runId", "parentId", "seq", "timestamp"})
-
-
-def _run(tree: RunTree, event: EventBase) -> Node:
-    """The node of the event's run. A run that never said it started is a turn: a model call inside an agent's run."""
-    node = tree.find(event.run_id)
-    if node is None:
-        node = tree.add(
-            "turn", event.run_id, run_id=event.run_id, parent=tree.find(event.parent_id), startedAt=event.timestamp
-        )
-    return node
 
 
 def _start(tree: RunTree, event: HarnessStartEvent) -> None:
@@ -148,11 +130,11 @@ def _start(tree: RunTree, event: HarnessStartEvent) -> None:
         tree.add("run", event.run_id, run_id=event.run_id, parent=tree.find(event.parent_id), **known)
     elif node.kind == "turn":
         node.kind = "run"
-        tree.update(node, kind="run", **known)
+        tree.update(node, kind="run", **{**known, "status": node.status or "running"})
 
 
 def _end(tree: RunTree, event: HarnessEndEvent) -> None:
-    node = _run(tree, event)
+    node = run_of(tree, event)
     usage = event.total_usage
     tree.update(
         node,
@@ -179,69 +161,14 @@ def _end(tree: RunTree, event: HarnessEndEvent) -> None:
 def _delta(tree: RunTree, event: TextEvent | ReasoningEvent, kind: Any) -> None:
     node = tree.find(event.id)
     if node is None or node.kind != kind:
-        run = _run(tree, event)
-        node = tree.add(kind, event.id, run_id=event.run_id, parent=run)
+        node = tree.add(kind, event.id, run_id=event.run_id, parent=place_of(tree, event))
     tree.append(node, event.content)
-
-
-def _stray_tool(tree: RunTree, event: EventBase, call_id: str, name: str) -> Node:
-    return tree.add("tool", call_id, run_id=event.run_id, parent=_run(tree, event), name=name, status="running")
-
-
-def _tool_call(tree: RunTree, event: ToolCallEvent) -> None:
-    node = tree.find(event.id)
-    if node is None or node.kind != "tool":
-        node = tree.add("tool", event.id, run_id=event.run_id, parent=_run(tree, event), name=event.name)
-    status = "running" if node.status in {None, "asking"} else node.status
-    tree.update(node, input=event.input, status=status, startedAt=event.timestamp)
-    for child in node.children:
-        if child.kind == "relay" and child.status == "pending":
-            tree.update(child, status="approved")
-
-
-def _tool_result(tree: RunTree, event: ToolResultEvent) -> None:
-    node = tree.find(event.id) or _stray_tool(tree, event, event.id, event.name)
-    status = event.status or "ok"
-    for child in node.children:
-        if child.kind == "relay" and status == "denied" and child.status in {"pending", "approved"}:
-            tree.update(child, status="denied")
-        elif child.kind == "relay" and child.status == "pending":  # another framework's call that asks while it runs
-            tree.update(child, status="approved")
-    tree.update(node, status=status, output=event.output, endedAt=event.timestamp)
-
-
-def _relay(tree: RunTree, event: RelayEvent) -> None:
-    if tree.find(event.id) is not None:
-        return
-    tool = tree.find(event.tool_call_id)
-    if tool is None:
-        tool = tree.add(
-            "tool",
-            event.tool_call_id,
-            run_id=event.run_id,
-            parent=_run(tree, event),
-            name=event.tool,
-            input=event.params,
-            status="asking",
-        )
-    tree.add(
-        "relay",
-        event.id,
-        run_id=event.run_id,
-        parent=tool,
-        kind="permission",
-        tool=event.tool,
-        params=event.params,
-        rule=event.rule,
-        why=event.why,
-        status="pending",
-    )
 
 
 def _usage(tree: RunTree, event: UsageEvent) -> None:
     """Tokens and their cost count for the run and for every run above it. A sum with something unknown in it is unknown."""
     cost = cost_of(event)
-    node: Node | None = _run(tree, event)
+    node: Node | None = run_of(tree, event)
     while node is not None:
         if node.kind in {"run", "turn"}:
             tree.update(
@@ -258,7 +185,7 @@ def _usage(tree: RunTree, event: UsageEvent) -> None:
 
 
 def _error(tree: RunTree, event: ErrorEvent) -> None:
-    parent = tree.find(event.tool_call_id) or _run(tree, event)
+    parent = tree.find(event.tool_call_id) or run_of(tree, event)
     wire = dump_event(event)["error"]
     node = tree.add("error", f"{event.run_id}#{len(tree.nodes)}", run_id=event.run_id, parent=parent, name=wire["name"])
     tree.append(node, wire["message"])
@@ -276,56 +203,6 @@ def _user(tree: RunTree, event: UserEvent) -> None:
         media=[part.model_dump() for part in media] or None,
     )
     tree.append(node, content_text(event.content))
-
-
-def _repl(tree: RunTree, event: ReplInputEvent | ReplProgressEvent | ReplOutputEvent) -> None:
-    match event:
-        case ReplInputEvent():
-            tree.add(
-                "repl",
-                event.id,
-                run_id=event.run_id,
-                parent=_run(tree, event),
-                code=event.code,
-                iteration=event.iteration,
-                status="running",
-            )
-        case ReplProgressEvent():
-            node = tree.find(event.repl_id) or _last_repl(tree, event)
-            tree.append(node, event.chunk, event.stream)
-        case ReplOutputEvent():
-            found = tree.find(event.id)
-            node = found if found is not None and found.kind == "repl" else _last_repl(tree, event)
-            for child in node.children:  # a question that the turn did not wait for
-                if child.kind == "relay" and child.status == "pending":
-                    tree.update(child, status="withdrawn")
-            if not node.text("stdout"):
-                tree.append(node, event.stdout, "stdout")
-            tree.update(
-                node,
-                status="error" if event.error else "ok",
-                error=event.error,
-                durationMs=event.duration_ms,
-                truncated=event.truncated,
-                mime=event.mime,
-            )
-
-
-def _last_repl(tree: RunTree, event: EventBase) -> Node:
-    run = _run(tree, event)
-    for child in reversed(run.children):
-        if child.kind == "repl":
-            return child
-    return tree.add("repl", f"{event.run_id}#{len(tree.nodes)}", run_id=event.run_id, parent=run, code="")
-
-
-def _progress_text(content: Any) -> str:
-    """What a tool reports, as text. The built-in tools send `{"stream", "text"}`."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, dict) and isinstance(content.get("text"), str):
-        return str(content["text"])
-    return json.dumps(content, ensure_ascii=False, default=str) + "\n"
 
 
 def content_text(content: Any) -> str:

@@ -6,6 +6,7 @@ Every call has exactly one result, whatever was denied, failed or cut off; ids a
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from llm_gateway_nb.graph.fold import content_text
 from llm_gateway_nb.graph.tree import Node, RunTree
 from llm_gateway_nb.types import AssistantMessage, ContentPart, Message, ToolCall, ToolMessage
+from llm_gateway_nb.types.wire import text_of
 
 __all__ = ["INTERRUPTED", "last_text", "project_messages"]
 
@@ -39,6 +41,10 @@ def project_messages(tree: RunTree, run_id: str | None = None) -> list[Message]:
             tool_calls = [
                 ToolCall(id=_raw(node), name=node.props["name"], arguments=_arguments(node)) for node in calls
             ]
+            last = messages[-1] if messages else None
+            if isinstance(last, AssistantMessage) and not last.tool_calls:  # roles alternate
+                text = "\n\n".join(part for part in (last.content, text) if part)
+                messages.pop()
             messages.append(AssistantMessage(content=text or None, tool_calls=tool_calls or None))
             messages.extend(ToolMessage(tool_call_id=_raw(node), content=_result(node)) for node in calls)
         text, calls = "", []
@@ -79,11 +85,12 @@ def _result(node: Node) -> str | list[ContentPart]:
     if isinstance(output, str):
         return output
     if isinstance(output, list):
-        try:
+        with suppress(ValidationError):  # a list that is no list of parts
             return _parts.validate_python(output)
-        except ValidationError:
-            return json.dumps(output, ensure_ascii=False, default=str)
-    return json.dumps(output, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(output, ensure_ascii=False, default=text_of)
+    except (TypeError, ValueError):  # keys that are no text; a list in itself
+        return text_of(output)
 
 
 def last_text(tree: RunTree, run_id: str | None = None) -> str:

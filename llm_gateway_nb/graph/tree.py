@@ -11,10 +11,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from llm_gateway_nb.graph.recent import Recent
+
 __all__ = ["Added", "Appended", "Change", "Node", "NodeKind", "RunTree", "Updated"]
 
 NodeKind = Literal["run", "turn", "user", "text", "reasoning", "tool", "relay", "repl", "error", "note"]
 """`turn` is one model call inside an agent's run; it has no `harness_start` of its own."""
+
+
+class _Text:
+    """Text that grows by small pieces: each is copied a few times at most, and a million of them are not kept apart."""
+
+    __slots__ = ("_blocks", "_pieces")
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+
+    def append(self, text: str) -> None:
+        self._pieces.append(text)
+        if len(self._pieces) >= 1024:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def read(self) -> str:
+        if self._pieces or len(self._blocks) > 1:
+            self._blocks[:] = ["".join((*self._blocks, *self._pieces))]
+            self._pieces.clear()
+        return self._blocks[0] if self._blocks else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +60,7 @@ class Node:
     parent: Node | None
     props: dict[str, Any]
     children: list[Node] = field(default_factory=list)
-    _streams: dict[str, list[str]] = field(default_factory=dict)
+    _streams: dict[str, _Text] = field(default_factory=dict)
 
     @property
     def status(self) -> str | None:
@@ -45,12 +69,8 @@ class Node:
 
     def text(self, stream: str = "text") -> str:
         """All that was appended to `stream`: `text`, `progress`, `stdout`, `stderr`."""
-        chunks = self._streams.get(stream)
-        if not chunks:
-            return ""
-        if len(chunks) > 1:
-            chunks[:] = ["".join(chunks)]
-        return chunks[0]
+        kept = self._streams.get(stream)
+        return "" if kept is None else kept.read()
 
     @property
     def streams(self) -> list[str]:
@@ -59,9 +79,11 @@ class Node:
 
     def walk(self) -> Iterator[Node]:
         """This node and all below it, parents first, in the order they appeared."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(node.children))
 
     def __repr__(self) -> str:
         return f"Node({self.key}, {self.kind!r}, children={len(self.children)})"
@@ -74,13 +96,24 @@ class Added:
     node: Node
 
 
-@dataclass(slots=True)
 class Appended:
     """`text` came to the end of a stream of `node`."""
 
-    node: Node
-    stream: str
-    text: str
+    __slots__ = ("_pieces", "node", "stream")
+
+    def __init__(self, node: Node, stream: str, text: str) -> None:
+        self.node = node
+        self.stream = stream
+        self._pieces = [text]
+
+    @property
+    def text(self) -> str:
+        if len(self._pieces) > 1:
+            self._pieces[:] = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    def __repr__(self) -> str:
+        return f"Appended({self.node!r}, {self.stream!r}, {self.text!r})"
 
 
 @dataclass(slots=True)
@@ -100,12 +133,14 @@ class RunTree:
     Attributes:
         roots: the nodes without a parent: the runs, and the user's turn that started them.
         nodes: every node by its key.
+        recent: the numbered events of late, so that one that comes twice is noticed.
     """
 
     def __init__(self) -> None:
         self.roots: list[Node] = []
         self.nodes: list[Node] = []
         self.changes: list[Change] = []
+        self.recent = Recent()
         self._by_id: dict[str, Node] = {}
 
     def find(self, event_id: str | None) -> Node | None:
@@ -147,13 +182,13 @@ class RunTree:
         """More text; what is appended to one stream in a row stays one change."""
         if not text:
             return
-        chunks = node._streams.setdefault(stream, [])
-        chunks.append(text)
-        if len(chunks) >= 1024:
-            chunks[:] = ["".join(chunks)]
+        kept = node._streams.get(stream)
+        if kept is None:
+            kept = node._streams[stream] = _Text()
+        kept.append(text)
         last = self.changes[-1] if self.changes else None
         if isinstance(last, Appended) and last.node is node and last.stream == stream:
-            last.text += text
+            last._pieces.append(text)
         else:
             self.changes.append(Appended(node, stream, text))
 

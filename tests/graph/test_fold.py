@@ -216,9 +216,76 @@ def test_any_stream_folds_and_patches_add_up_to_the_snapshot(events: list[Harnes
     assert called == answered
 
 
+def test_what_comes_after_the_end_is_shown_with_a_note() -> None:
+    tree = fold([start(), text("one"), end(), text("two", "p2", event_id="t2"), text("three", "p3", event_id="t3")])
+    notes = [node.props["title"] for node in tree.nodes if node.kind == "note"]
+    assert notes == ["what follows came after the end"], "once a run"
+    assert [text for _, kind, text in shape(tree) if kind == "text"] == ["one", "two", "three"]
+
+
+def test_a_start_that_comes_after_the_end_does_not_bring_a_run_back() -> None:
+    tree = fold([text("one"), end(), start()])
+    assert tree.find("r").status == "final"
+
+
+def test_a_second_result_changes_nothing_and_is_noted() -> None:
+    results = [
+        ToolResultEvent(run_id="r", id="r/1", name="t", output=n, status="ok") for n in ("first", "second", "third")
+    ]
+    tree = fold([start(), ToolCallEvent(run_id="r", id="r/1", name="t", input={}), *results])
+    assert tree.find("r/1").props["output"] == "first"
+    assert [node.props["title"] for node in tree.nodes if node.kind == "note"] == [
+        "2 events came twice, and the second was left out"
+    ]
+
+
+def numbered(events: list[HarnessEvent]) -> list[HarnessEvent]:
+    return [event.model_copy(update={"seq": n}) for n, event in enumerate(events)]
+
+
+@given(event_streams(), st.data())
+@settings(deadline=None)
+def test_a_reconnect_that_repeats_numbered_events_doubles_nothing(
+    events: list[HarnessEvent], data: st.DataObject
+) -> None:
+    events = numbered(events)
+    cut = data.draw(st.integers(0, len(events)))
+    back = data.draw(st.integers(0, cut))
+    once, twice = fold(events), fold([*events[:cut], *events[back:cut], *events[cut:]])
+    assert [each for each in shape(twice) if each[1] != "note"] == [each for each in shape(once) if each[1] != "note"]
+    assert project_messages(twice) == project_messages(once)
+
+
+@given(event_streams(), st.data())
+@settings(deadline=None)
+def test_a_stream_with_holes_and_out_of_order_still_folds(events: list[HarnessEvent], data: st.DataObject) -> None:
+    kept = [event for event in events if data.draw(st.integers(0, 4))]
+    tree = fold(data.draw(st.permutations(kept)))
+    assert len(list(tree.walk())) == len(tree.nodes)
+    roles = [message.role for message in project_messages(tree)]
+    assert "assistant assistant" not in " ".join(roles)
+
+
+def test_what_a_fold_makes_of_much_text_is_the_text() -> None:
+    tree = fold([start(), *(text(f"{n} ") for n in range(5000))])
+    assert tree.find("t").text() == "".join(f"{n} " for n in range(5000))
+    assert tree.changes == [], "nobody has been watching"
+
+
+def test_content_that_no_json_holds_is_text() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    progress = ToolProgressEvent(run_id="r", tool_call_id="r/1", name="t", content=circle)
+    result = ToolResultEvent(run_id="r", id="r/1", name="t", output={(1, 2): circle}, status="ok")
+    tree = fold([start(), ToolCallEvent(run_id="r", id="r/1", name="t", input={}), progress, result])
+    assert "..." in tree.find("r/1").text("progress")
+    assert len(project_messages(tree)) == 2
+
+
 @given(event_streams())
 @settings(deadline=None)
 def test_a_stream_that_comes_twice_has_its_text_doubled_but_no_new_runs(events: list[HarnessEvent]) -> None:
+    events = [event.model_copy(update={"seq": None}) for event in events]
     tree = fold(events)
     runs = [node.id for node in tree.nodes if node.kind == "run"]
     for event in events:
