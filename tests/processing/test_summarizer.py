@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from support import openai_server as wire
+from support.documents import write_pdf
 
 from llm_gateway_nb import Summarizer, create_llm
 from llm_gateway_nb.errors import ConfigurationError, ProviderAPIError
@@ -28,27 +28,6 @@ ANSWER = json.dumps({"summary": "All is well.", "key_points": ["well"], "confide
 
 def asked(llm: ScriptedLLM) -> list[str]:
     return [str(request.messages[-1].content) for request in llm.requests]
-
-
-def write_pdf(path: Path, *pages: str) -> Path:
-    writer = pypdf.PdfWriter()
-    for text in pages:
-        page = writer.add_blank_page(300, 300)
-        font = DictionaryObject(
-            {
-                NameObject("/Type"): NameObject("/Font"),
-                NameObject("/Subtype"): NameObject("/Type1"),
-                NameObject("/BaseFont"): NameObject("/Helvetica"),
-            }
-        )
-        page[NameObject("/Resources")] = DictionaryObject(
-            {NameObject("/Font"): DictionaryObject({NameObject("/F1"): font})}
-        )
-        stream = DecodedStreamObject()
-        stream.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode() if text else b"")
-        page[NameObject("/Contents")] = stream
-    writer.write(path)
-    return path
 
 
 # -- one call ------------------------------------------------------------------------------------------------------------
