@@ -12,7 +12,7 @@ from llm_gateway_nb._display import register as _register
 
 if TYPE_CHECKING:
     from llm_gateway_nb.harnesses import create_agent_harness, create_rlm_harness
-    from llm_gateway_nb.notebook import chat, doctor, run, run_sync, show, start
+    from llm_gateway_nb.notebook import chat, compare, doctor, run, run_sync, show, start
     from llm_gateway_nb.processing import Summarizer
     from llm_gateway_nb.providers import create_llm
     from llm_gateway_nb.sessions import BasicSession
@@ -27,6 +27,7 @@ __all__ = [
     "ask_user",
     "bash_tool",
     "chat",
+    "compare",
     "create_agent_harness",
     "create_llm",
     "create_rlm_harness",
@@ -49,6 +50,7 @@ _HOMES = {
     "ask_user": "tools",
     "bash_tool": "tools",
     "chat": "notebook",
+    "compare": "notebook",
     "create_agent_harness": "harnesses",
     "create_llm": "providers",
     "create_rlm_harness": "harnesses",

@@ -2,6 +2,7 @@
 
 from llm_gateway_nb._display import register as _register
 from llm_gateway_nb.notebook.chat import Chat, chat
+from llm_gateway_nb.notebook.compare import Comparison, compare
 from llm_gateway_nb.notebook.doctor import Diagnosis, doctor
 from llm_gateway_nb.notebook.live_run import Run
 from llm_gateway_nb.notebook.magics import load_ipython_extension
@@ -12,11 +13,13 @@ from llm_gateway_nb.notebook.start import run, run_sync, start
 
 __all__ = [
     "Chat",
+    "Comparison",
     "Diagnosis",
     "Run",
     "RunPanel",
     "RunResult",
     "chat",
+    "compare",
     "doctor",
     "load_ipython_extension",
     "run",
