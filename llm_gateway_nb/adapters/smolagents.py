@@ -94,12 +94,13 @@ class _Told:
         self._code: str | None = None
         self._children: dict[str, Teller] = {}
         self._lock = threading.Lock()
+        self._events: Generator[Any, None, None] | None = None
 
     def run(self, task: str, stop: threading.Event, options: dict[str, Any]) -> None:
         from smolagents import AgentError
 
         watched = self._watch(self._agent)
-        events: Generator[Any, None, None] = self._agent.run(task, stream=True, **options)
+        events = self._events = self._agent.run(task, stream=True, **options)
         try:
             event = next(events, None)
             while event is not None:
@@ -117,6 +118,8 @@ class _Told:
 
     def _take(self, event: Any) -> BaseException | None:
         """Tell of one event; an error to raise inside the agent, where it may not go on with it."""
+        if type(event).__name__ == "ToolCall" and not self._text:
+            self._say(self._thought())
         match type(event).__name__:
             case "ChatMessageStreamDelta":
                 self._say(event.content or "")
@@ -144,6 +147,20 @@ class _Told:
     def _say(self, text: str) -> None:
         self._text += text
         self._teller.text(text, self._text_id)
+
+    def _thought(self) -> str:
+        """What a model that does not stream has said in front of its calls: the agent gives it out only after them, but
+        the step that it is at has it already."""
+        frame = getattr(self._events, "gi_frame", None)
+        step = frame.f_locals.get("action_step") if frame is not None else None
+        return self._without_code(getattr(step, "model_output", None))
+
+    def _without_code(self, output: Any) -> str:
+        """The code is shown where it runs."""
+        if not isinstance(output, str):
+            return ""
+        opening = (getattr(self._agent, "code_block_tags", None) or ("\0",))[0]
+        return output.partition(opening)[0].rstrip()
 
     def _next_text(self) -> None:
         self._text_id, self._text = new_id(), ""
@@ -210,8 +227,8 @@ class _Told:
         return None
 
     def _stepped(self, step: Any) -> None:
-        if not self._text and isinstance(step.model_output, str):  # the model does not stream
-            self._say(step.model_output)
+        if not self._text:
+            self._say(self._without_code(step.model_output))
         error = str(step.error) if step.error is not None else None
         if self._code is not None:
             for child in self._children.values():

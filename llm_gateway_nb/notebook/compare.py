@@ -100,7 +100,7 @@ async def compare(
         return await start(thing, text, panel=False, approvals=approvals, **options)
 
     runs = [one(thing, text) for text in asked for thing in things]
-    done = await gather_with_progress(runs, limit, progress=progress and len(runs) > 1, description="compare")
+    done = await gather_with_progress(runs, limit, progress=progress and prompts is not None, description="compare")
     cases = []
     for at, (item, text) in enumerate(zip(items, asked, strict=True)):
         results = done[at * len(things) : (at + 1) * len(things)]

@@ -120,7 +120,9 @@ async def test_the_code_of_a_code_agent_is_shown_as_repl_turns() -> None:
     assert [event.code for event in only(events, ReplInputEvent)] == ["print(add(1, 2))", "final_answer('three')"]
     first, last = only(events, ReplOutputEvent)
     assert ("3" in first.stdout, first.error, first.done, last.done) == (True, None, False, True)
-    assert said(events).endswith("three")
+    assert said(events) == "Thought: add.Thought: done.three"
+    assert kinds(events) == ["harness_start", *["repl_input", "repl_output"] * 2, "harness_end"]
+    assert [event.type for event in events[1:3]] == ["text", "repl_input"], "the thought stands in front of its code"
 
 
 async def test_code_asks_where_it_is_named_and_a_denial_is_an_error_that_the_model_reads() -> None:
