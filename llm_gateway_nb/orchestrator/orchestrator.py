@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from llm_gateway_nb.errors import ConfigurationError, SubagentError
 from llm_gateway_nb.harnesses.stream import as_generator
@@ -38,7 +38,16 @@ from llm_gateway_nb.types import (
     new_id,
 )
 
-__all__ = ["AgentOrchestrator"]
+__all__ = ["AgentOrchestrator", "Executor"]
+
+
+class Executor(Protocol):
+    """Where subagents run, if not in this process."""
+
+    def invoke(
+        self, harness: GeneratorHarnessModule, params: GeneratorInvokeParams
+    ) -> AsyncGenerator[HarnessEvent, None]:
+        """The events of one invoke of `harness`, wherever it runs; closing them ends it there."""
 
 
 class AgentOrchestrator:
@@ -50,10 +59,16 @@ class AgentOrchestrator:
         harness: what every agent is an invoke of.
         max_depth: how deep subagents may nest; None takes it from the harness, else 3.
         max_children: how many subagents one spawned agent may come to have, over its whole tree.
+        executor: runs the subagents elsewhere, such as `llm_gateway_nb.server.DaskExecutor`; what they spawn is theirs.
     """
 
     def __init__(
-        self, harness: GeneratorHarnessModule, *, max_depth: int | None = None, max_children: int = 100
+        self,
+        harness: GeneratorHarnessModule,
+        *,
+        max_depth: int | None = None,
+        max_children: int = 100,
+        executor: Executor | None = None,
     ) -> None:
         if not callable(getattr(harness, "invoke", None)):
             raise ConfigurationError(
@@ -63,6 +78,7 @@ class AgentOrchestrator:
         self._harness = harness
         self._max_depth: int = max_depth if max_depth is not None else getattr(harness, "max_depth", 3)
         self._max_children = max_children
+        self._executor = executor
         self._streams: AgentMultiplexer[HarnessEvent] = AgentMultiplexer()
         self._agents: dict[str, Agent] = {}
         self._relays: dict[str, tuple[Agent, RelayEvent | BudgetRelayEvent]] = {}
@@ -154,7 +170,11 @@ class AgentOrchestrator:
 
     async def _run(self, agent: Agent) -> AsyncGenerator[HarnessEvent, None]:
         try:
-            async with aclosing(as_generator(self._harness.invoke(agent.params))) as events:
+            if self._executor is not None and agent.parent is not None:
+                stream = self._executor.invoke(self._harness, agent.params)
+            else:
+                stream = as_generator(self._harness.invoke(agent.params))
+            async with aclosing(stream) as events:
                 async for event in events:
                     yield event
         except Exception as error:  # noqa: BLE001  (a harness that raises ends its own run)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llm_gateway_nb.server.app import create_app
+    from llm_gateway_nb.server.dask import DaskExecutor
     from llm_gateway_nb.server.remote import RemoteHarness
     from llm_gateway_nb.server.serving import serve
 
-__all__ = ["RemoteHarness", "create_app", "serve"]
+__all__ = ["DaskExecutor", "RemoteHarness", "create_app", "serve"]
 
-_HOMES = {"RemoteHarness": "remote", "create_app": "app", "serve": "serving"}
+_HOMES = {"DaskExecutor": "dask", "RemoteHarness": "remote", "create_app": "app", "serve": "serving"}
 
 
 def __getattr__(name: str) -> Any:

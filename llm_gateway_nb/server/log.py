@@ -60,6 +60,11 @@ class EventLog:
         """The number of the newest event."""
         return self._last
 
+    @property
+    def all_sent(self) -> bool:
+        """Whether it has ended, and some reader was handed everything."""
+        return self.ended and self._sent == self._last
+
     def append(self, kind: str, data: dict[str, Any]) -> None:
         """Write one event; its number goes into `data` as `seq`. Ignores the bound."""
         self._append("message" if kind in _OURS else kind, data)

@@ -70,6 +70,7 @@ class Session:
         self._relays: dict[str, tuple[str, RelayEvent | BudgetRelayEvent]] = {}  # with the agent that asks
         self._readers = 0
         self._stopped_because: str | None = None
+        self._read_out = asyncio.Event()
         self._forgotten: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._root = self._orchestrator.spawn(params)
@@ -95,6 +96,8 @@ class Session:
             yield
         finally:
             self._readers -= 1
+            if self.over and self.log.all_sent:
+                self._read_out.set()
             if not self._readers:
                 self._wait_for_readers()
 
@@ -141,6 +144,12 @@ class Session:
         """Until the run is over."""
         await asyncio.wait([self._task])
 
+    async def read_out(self) -> None:
+        """Until the run is over and somebody has read it to its end, or nobody will."""
+        await self.wait()
+        if self._stopped_because is None:
+            await self._read_out.wait()
+
     async def forgotten(self) -> None:
         """Until the run is over and nobody has read for the grace time."""
         await asyncio.wait([self._task, self._forgotten], return_when=asyncio.ALL_COMPLETED)
@@ -182,5 +191,6 @@ class Session:
         """Nobody will come back: stop, and let go."""
         self._stop_waiting()
         self.stop("abandoned")
+        self._read_out.set()
         if not self._forgotten.done():
             self._forgotten.set_result(None)

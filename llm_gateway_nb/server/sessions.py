@@ -27,6 +27,7 @@ class Sessions:
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._keepers: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._opened = asyncio.Event()
 
     def start(self) -> None:
         """Take sessions: a server that was stopped is started again."""
@@ -53,6 +54,7 @@ class Sessions:
                 raise RefusedError(429, f"There are {self._limit} runs already, and no more at once; try again later.")
             self._drop(idle)
         session = self._sessions[session_id] = make()
+        self._opened.set()
         keeper = asyncio.create_task(self._keep(session), name=f"llm_gateway_nb keeper of {session_id}")
         self._keepers.add(keeper)
         keeper.add_done_callback(self._keepers.discard)
@@ -67,6 +69,16 @@ class Sessions:
         if session is None:
             raise RefusedError(404, f"There is no session {session_id!r} (any more).")
         return session
+
+    async def served_one(self, *, within_seconds: float) -> None:
+        """Until the first run is over and was read to its end; or until the time is up, if none came."""
+        try:
+            async with asyncio.timeout(within_seconds):
+                await self._opened.wait()
+        except TimeoutError:
+            return
+        for session in list(self._sessions.values()):
+            await session.read_out()
 
     def rule_out(self, session_id: str) -> None:
         """Take note that this id, though not known, is not to start a run any more."""

@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.primitives import Deferred, deferred
@@ -42,6 +42,14 @@ class KnownFiles:
         self._remembered = remembered
         self._stamps: OrderedDict[str, _Stamp] = OrderedDict()
         self._guard = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process has read nothing yet, and its files may be other ones."""
+        return type(self)._empty, (self._remembered,)
+
+    @classmethod
+    def _empty(cls, remembered: int) -> Self:
+        return cls(remembered=remembered)
 
     def read(self, path: str | Path) -> None:
         """Note the file as it is now. Call it before reading: what changes after that, `check` will see.

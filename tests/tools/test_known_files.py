@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import threading
 from pathlib import Path
 
@@ -196,3 +197,13 @@ def test_event_loops_in_several_threads_share_the_line(file: Path) -> None:
         thread.join(20)
     assert not any(thread.is_alive() for thread in threads)
     assert most == 1
+
+
+def test_another_process_has_read_nothing_yet(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("a")
+    files = KnownFiles(remembered=7)
+    files.read(path)
+    with pytest.raises(ToolError, match="read"):
+        pickle.loads(pickle.dumps(files)).check(path)
+    files.check(path)
