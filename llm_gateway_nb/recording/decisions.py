@@ -6,6 +6,7 @@ model's answer; and once. Whatever else is asked, nobody has said yes to it.
 
 from __future__ import annotations
 
+import json
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,7 @@ class Decisions:
                 return RelayResponse(
                     approved=said.approved, reason=said.reason, always=always or None, input=said.input
                 )
-        left = ", ".join(str(_told(each.relay)) for each in self._decisions if not each.used)
+        left = ", ".join(_in_words(each.relay) for each in self._decisions if not each.used)
         return _no(f"No decision on this very call was recorded. Left in the recording: {left or 'none'}.")
 
 
@@ -84,6 +85,12 @@ current_decisions: ContextVar[Decisions | None] = ContextVar("llm_gateway_nb.cur
 
 def _no(reason: str) -> RelayResponse:
     return RelayResponse(approved=False, reason=reason)
+
+
+def _in_words(relay: Relay) -> str:
+    if isinstance(relay, BudgetRelayEvent):
+        return f"a budget of {relay.limit:g} {relay.unit}"
+    return f"{relay.tool}({json.dumps(relay.params, ensure_ascii=False, default=str)})"
 
 
 def _told(relay: Relay) -> dict[str, Any]:
