@@ -67,6 +67,12 @@ class Node:
         status: str | None = self.props.get("status")
         return status
 
+    @property
+    def said(self) -> str:
+        """The text as a person reads it: without the code that a REPL ran, whose cell stands below it."""
+        prose: str | None = self.props.get("prose")
+        return self.text() if prose is None else prose
+
     def text(self, stream: str = "text") -> str:
         """All that was appended to `stream`: `text`, `progress`, `stdout`, `stderr`."""
         kept = self._streams.get(stream)

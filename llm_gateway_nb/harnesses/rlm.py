@@ -155,6 +155,7 @@ class RlmRun:
                 while iterations < config.max_iterations and self.answer is None and not self._tree.is_over:
                     said: list[str] = []
                     iterations += 1
+                    left = config.max_iterations - iterations
                     async with aclosing(self._ask(messages, said)) as asked:
                         async for event in asked:
                             yield event
@@ -166,7 +167,7 @@ class RlmRun:
                         code = code_block(reply)
                     except CodeBlockError as error:
                         yield ErrorEvent(**self._of, error=error)
-                        messages.append(UserMessage(content=error_feedback(str(error))))
+                        messages.append(UserMessage(content=error_feedback(str(error), left=left)))
                         continue
                     turn = host.turn = ReplTurn(
                         repl,
@@ -179,7 +180,9 @@ class RlmRun:
                     async with aclosing(turn.events()) as happening:
                         async for event in happening:
                             yield self._counted(event)
-                    messages.append(UserMessage(content=output_feedback(turn.result, config.max_stdout_length)))
+                    messages.append(
+                        UserMessage(content=output_feedback(turn.result, config.max_stdout_length, left=left))
+                    )
                     self.answer = turn.result.answer
             if self.answer is not None:
                 self.reason = "final"

@@ -10,29 +10,32 @@ from llm_gateway_nb.repl import ReplResult, clipped, without_ansi
 __all__ = ["error_feedback", "output_feedback", "system_prompt"]
 
 _SYSTEM = """\
-You answer by writing Python, which runs in a REPL. What you are asked about is in the variable `context`, a str of \
-{length} characters. You have not read it. It begins: {prefix}
+You answer a question by writing Python, which runs in a REPL. What the question is about is in the variable `context`, a \
+str of {length} characters. You have not read it. It begins: {prefix}
 
-Each reply of yours is a few words about the next step, then exactly one code block, then nothing:
-
-```python
-print(context[:500])
-```
-
-The code runs when your reply is over, and you are shown what it printed. Variables, functions and imports stay for your
-next replies. You have {iterations} replies at most. Go on in small steps until you know the answer, then call `FINAL`.
+Each reply of yours is a few words about the next step, then exactly one code block, then nothing. The code runs when your
+reply is over, and you are shown what it printed. Variables, functions and imports stay for your next replies. You have
+{iterations} replies at most.
 
 In the REPL:
+- `context`: the text.
 - `print(...)`: what you want to read. Of more than {stdout} characters you see the beginning and the end.
+- `FINAL(value)`: answers the question with `str(value)` and ends your work. `FINAL_VAR("name")`: answers with a variable.
+An answer in code that then raises does not count.
 - `await llm_query(prompt, context=None)`: a str, the answer of {who}. It knows only what you give it. `prompt` is the \
 task, of at most {budget} characters; the text goes into `context`. For many at once: `await asyncio.gather(...)`.
 - `await exec(command, timeout=None)`: runs a shell command{where}, at most {seconds:g} seconds if you do not say. Gives \
 `.stdout`, `.stderr`, `.exit_code`. A person may have to permit it; a refusal raises an error.
-- `FINAL(value)`: answers with `str(value)` and ends your work. `FINAL_VAR("name")`: answers with a variable. An answer in
-code that then raises does not count.
 
-Use code for what code does well: splitting, searching, counting, combining. Use `llm_query` for what takes reading, over
-pieces of the text, side by side. For example:
+Use code for what code does well: searching, counting, splitting, combining. What it finds can be the answer at once, as to
+"How many lines speak of prices?":
+
+```python
+lines = [line for line in context.splitlines() if "price" in line.lower()]
+FINAL(len(lines))
+```
+
+Use `llm_query` for what takes reading, over pieces of a long text, side by side. As to "Did prices rise?":
 
 ```python
 import asyncio
@@ -78,8 +81,8 @@ def system_prompt(
     )
 
 
-def output_feedback(result: ReplResult, limit: int) -> str:
-    """What a turn put out, in tags that the code can't write."""
+def output_feedback(result: ReplResult, limit: int, *, left: int) -> str:
+    """What a turn put out, in tags that the code can't write; and how many replies are left."""
     parts = [
         _part("stdout", result.stdout, limit),
         _part("stderr", result.stderr, limit // 2),
@@ -87,12 +90,17 @@ def output_feedback(result: ReplResult, limit: int) -> str:
         _part("error", without_ansi(result.error or ""), limit),
     ]
     inside = "".join(parts) or "(no output; print what you want to read)\n"
-    return f"<harness:repl_output>\n{inside}</harness:repl_output>"
+    return f"<harness:repl_output>\n{inside}</harness:repl_output>\n{_left(left)}"
 
 
-def error_feedback(message: str) -> str:
-    """Why nothing was run."""
-    return f"<harness:error>\n{_escaped(message)}\n</harness:error>"
+def error_feedback(message: str, *, left: int) -> str:
+    """Why nothing was run; and how many replies are left."""
+    return f"<harness:error>\n{_escaped(message)}\n</harness:error>\n{_left(left)}"
+
+
+def _left(replies: int) -> str:
+    count = "one reply" if replies == 1 else f"{replies} replies"
+    return f"<harness:note>You have {count} left. Once you know the answer, give it by FINAL.</harness:note>"
 
 
 def _part(name: str, text: str, limit: int) -> str:

@@ -90,8 +90,8 @@ def _cells(node: Node, counter: _Counter, depth: int = 0) -> Iterator[Cell]:
         case "user":
             yield _markdown(f"**You:** {plain_markdown(node.text())}", role="user")
         case "text":
-            if node.text().strip():
-                yield _markdown(plain_markdown(node.text()), role="assistant")
+            if node.said.strip():
+                yield _markdown(plain_markdown(node.said), role="assistant")
         case "reasoning":
             yield _markdown(
                 f"<details><summary>Reasoning</summary>\n\n{plain_markdown(node.text())}\n\n</details>",
@@ -128,7 +128,11 @@ def _tool(node: Node, counter: _Counter, depth: int) -> Iterator[Cell]:
     given = arguments if isinstance(arguments, Mapping) else {}
     ran = node.status not in {"denied", "asking"}
     known = {"tool": name, "status": node.status, "approvals": _approvals(node)}
-    if name == "python" and isinstance(given.get("code"), str) and ran:
+    if "cell" in node.props:  # which is the code cell, and comes below
+        if known["approvals"]:
+            asked = [plain_markdown(answer(child)) for child in node.children if child.kind == "relay"]
+            yield _markdown("\n\n".join(f"*asked: {each}*" for each in asked), **known)
+    elif name == "python" and isinstance(given.get("code"), str) and ran:
         yield _code(given["code"], _outputs(node), counter.next(), **known)
     elif name == "bash" and isinstance(given.get("command"), str) and ran:
         yield _code(f"%%bash\n{given['command']}", _outputs(node), counter.next(), **known, arguments=dict(given))

@@ -146,7 +146,8 @@ def _node(node: Node, depth: int, heading: bool) -> str:
                 f"{_prose(node.text())}</div></div>"
             )
         case "text":
-            return f'<div style="margin:10px 0 0 0;max-width:62em">{_prose(node.text())}</div>'
+            said = _prose(node.said)
+            return f'<div style="margin:10px 0 0 0;max-width:62em">{said}</div>' if said or not node.text() else ""
         case "reasoning":
             return folded("Thought", f'<div style="{_ASIDE}">{_prose(node.text())}</div>')
         case "tool":
@@ -187,12 +188,15 @@ def _tool(node: Node, depth: int) -> str:
     mark, word, colour = _TOOL_MARK.get(str(node.status), ("·", shown(str(node.status or "")), QUIET))
     name, arguments = text_of(node.props.get("name", "tool")), node.props.get("input")
     line, complete = one_line(arguments)
-    inside = "" if complete else open_arguments(arguments)
+    shown_below = "cell" in node.props and node.status in {"ok", "error", "running"}
+    inside = "" if complete or shown_below else open_arguments(arguments)
     told = failures(node)
     inside += "".join(_nodes((c for c in node.children if c.kind != "error" or c in told), depth + 1))
     output = outcome(node)
     given = node.props.get("output")
-    if node.status in {"error", "denied"}:
+    if shown_below:
+        pass
+    elif node.status in {"error", "denied"}:
         inside += bad("", given if isinstance(given, str) and node.status == "error" else output) if output else ""
     elif output and not said_below(node, output):
         inside += folded("Live output", long(beside)) if (beside := printed_beside(node)) else ""

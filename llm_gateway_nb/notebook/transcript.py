@@ -259,7 +259,8 @@ def _lines(node: Node, depth: int) -> Iterator[str]:
         case "user":
             yield from _spoken("You: ", shown(node.text()), pad)
         case "text":
-            yield from _spoken("Assistant: ", shown(node.text()), pad)
+            if node.said or not node.text():
+                yield from _spoken("Assistant: ", shown(node.said), pad)
         case "reasoning":
             yield from _spoken("Thought: ", shown(node.text()), pad)
         case "tool":
@@ -286,7 +287,7 @@ def _spoken(who: str, text: str, pad: str) -> Iterator[str]:
 
 def _tool(node: Node, depth: int) -> Iterator[str]:
     pad, name, arguments = "  " * depth, str(node.props.get("name", "tool")), node.props.get("input")
-    line = call(name, arguments)
+    line = call(name, arguments) if "cell" not in node.props else f"{shown(name)}:"
     if len(line) <= 160 or not isinstance(arguments, Mapping):
         yield f"{pad}{_cut(line)}"
     else:
@@ -301,6 +302,8 @@ def _tool(node: Node, depth: int) -> Iterator[str]:
             yield from _lines(child, depth + 1)
     if beside := printed_beside(node):
         yield from (f"{pad}  | {line}" for line in _cut(beside).split("\n"))
+    if "cell" in node.props and node.status in {"ok", "error"}:
+        return
     status, output = node.status, outcome(node)
     failed = f"✗ {status}: " if output else f"✗ {status}"
     mark = {"ok": "→ ", "running": "… still running", "asking": "… waiting", None: "→ "}.get(status, failed)

@@ -291,3 +291,33 @@ def test_a_stream_that_comes_twice_has_its_text_doubled_but_no_new_runs(events: 
     for event in events:
         fold_event(tree, event)
     assert [node.id for node in tree.nodes if node.kind == "run"] == runs
+
+
+def test_the_text_above_a_cell_is_what_was_said_and_not_the_code_again() -> None:
+    said = "Let me look.\n\n```python\nprint(1)\n```"
+    tree = fold(
+        [
+            HarnessStartEvent(run_id="r"),
+            TextEvent(run_id="r", id="t", content=said),
+            ReplInputEvent(run_id="r", id="c", code="print(1)", iteration=0),
+            ReplOutputEvent(run_id="r", id="c", stdout="1", done=False),
+            TextEvent(run_id="r", id="a", content="```python\nnot run\n```"),
+        ]
+    )
+    first, last = tree.find("t"), tree.find("a")
+    assert first is not None
+    assert last is not None
+    assert (first.said, first.text()) == ("Let me look.", said)
+    assert last.said == last.text()
+
+
+def test_a_cell_below_a_tool_call_is_told_of_there() -> None:
+    tree = fold(
+        [
+            ToolCallEvent(run_id="r", id="r/1", name="python", input={"code": "1"}),
+            ReplInputEvent(run_id="cell", parent_id="r/1", id="c", code="1"),
+        ]
+    )
+    call = tree.find("r/1")
+    assert call is not None
+    assert call.props["cell"] is True

@@ -107,7 +107,10 @@ async def test_turns_see_the_context_and_each_others_variables() -> None:
         assert "17 characters" in str(llm.requests[0].messages[0].content)
         assert '"seventeen letters"' in str(llm.requests[0].messages[0].content)
         feedback = llm.requests[1].messages[-1]
-        assert feedback == UserMessage(content="<harness:repl_output>\n<stdout>\n17\n</stdout>\n</harness:repl_output>")
+        assert feedback == UserMessage(
+            content="<harness:repl_output>\n<stdout>\n17\n</stdout>\n</harness:repl_output>\n"
+            "<harness:note>You have 9 replies left. Once you know the answer, give it by FINAL.</harness:note>"
+        )
         assert llm.requests[1].messages[-2] == AssistantMessage(content=code("n = len(context)\nprint(n)"))
     inputs, outputs = of(ReplInputEvent, events), of(ReplOutputEvent, events)
     assert [event.id for event in inputs] == [event.id for event in outputs]
@@ -142,7 +145,9 @@ async def test_a_reply_without_exactly_one_block_is_told_not_run_and_costs_a_tur
     with ScriptedLLM(replies) as llm:
         events = await collect(llm)
         feedback = [str(request.messages[-1].content) for request in llm.requests[1:]]
-    assert all(text.startswith("<harness:error>\n") and text.endswith("\n</harness:error>") for text in feedback)
+    assert all(
+        text.startswith("<harness:error>\n") and "\n</harness:error>\n<harness:note>" in text for text in feedback
+    )
     errors = [str(event.error) for event in of(ErrorEvent, events)]
     assert [
         word in error for word, error in zip(("no code block", "multiple", "after the closing"), errors, strict=True)

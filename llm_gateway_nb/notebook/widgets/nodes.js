@@ -81,7 +81,18 @@ export class TextView extends NodeView {
 
   /** @param {string} _stream @param {string} text */
   append(_stream, text) {
-    this.prose.append(text);
+    if (typeof this.props.prose !== "string") this.prose.append(text);
+  }
+
+  /** @param {Props} props */
+  update(props) {
+    if (typeof props.prose !== "string") return;
+    const host = h("div", "prose"); // what comes after it stands below, as the cell that ran it
+    host.dir = "auto";
+    this.element.lastElementChild?.replaceWith(host);
+    this.prose = new Prose(host);
+    if (props.prose) this.prose.append(props.prose);
+    this.element.hidden = !props.prose;
   }
 
   over() {

@@ -46,7 +46,7 @@ export class ToolView extends NodeView {
       this.word.textContent = word;
       this.element.dataset.tone = this.mark.dataset.tone = tone;
     }
-    if ("input" in props) this.arguments(props.input);
+    if ("input" in props || "cell" in props) this.arguments(this.props.input);
     if ("startedAt" in props || "endedAt" in props) {
       const { startedAt, endedAt } = this.props;
       const took = typeof startedAt === "number" && typeof endedAt === "number" ? endedAt - startedAt : 0;
@@ -60,7 +60,7 @@ export class ToolView extends NodeView {
     const { line, complete } = oneLine(input);
     this.line.textContent = line;
     this.slot.replaceChildren();
-    if (complete) return;
+    if (complete || this.props.cell) return; // a cell below shows the code
     const patch = Object.values(Object(input)).find((value) => typeof value === "string" && looksLikeDiff(value));
     if (patch) this.slot.append(block(shown(patch), "patch"));
     const details = fold("", "Arguments");
@@ -76,6 +76,7 @@ export class ToolView extends NodeView {
     const all = whole(media.length && rest.every((/** @type {any} */ one) => typeof one === "string") ? rest.join("\n") : rest).replace(/^\n+|\n+$/g, "");
     const text = (this.text = status === "denied" ? this.untold(all) : all);
     this.result.replaceChildren(...attachments(media));
+    if (this.props.cell && status !== "denied") return; // and what came of it
     if (!text || this.view.saidBelow(this, text) || (media.length && !rest.length)) return;
     const bad = status === "error" || status === "denied" ? "bad" : "";
     this.result.prepend(typeof rest === "string" ? (status === "denied" ? block(text, bad) : output(rest, bad)) : isJson(rest) ? json(rest) : block(text, bad));
