@@ -28,10 +28,10 @@ task, of at most {budget} characters; the text goes into `context`. For many at 
 `.stdout`, `.stderr`, `.exit_code`. A person may have to permit it; a refusal raises an error.
 
 Use code for what code does well: searching, counting, splitting, combining. What it finds can be the answer at once, as to
-"How many lines speak of prices?":
+"How many lines have the word price in them?":
 
 ```python
-lines = [line for line in context.splitlines() if "price" in line.lower()]
+lines = [line for line in context.splitlines() if "price" in line]
 FINAL(len(lines))
 ```
 

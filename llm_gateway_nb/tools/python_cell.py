@@ -78,7 +78,7 @@ class UserNamespace:
         shell = self._shell
         try:
             source = shell.transform_cell(code)
-            name = shell.compile.cache(source, shell.execution_count)
+            name = shell.compile.cache(source, " ")  # no number: it is no cell of the person's
             cell = shell.transform_ast(shell.compile.ast_parse(source, filename=name))
             last = cell.body[-1] if cell.body else None
             shown = last if isinstance(last, ast.Expr) and not source.rstrip().endswith(";") else None

@@ -273,7 +273,7 @@ async def test_there_await_errors_and_semicolons_are_as_in_a_cell(notebook: Repl
     code = (
         "out = await results('await asyncio.sleep(0, 7)', '7;', 'def f():\\n    return 1/0\\nf()', 'x ='"
         ", 'import sys; sys.exit(1)')\n"
-        "print(out[0], out[1], 'ZeroDivisionError' in out[2], 'python_cell' in out[2], 'return 1/0' in out[2],"
+        "print(out[0], out[1], 'ZeroDivisionError' in out[2] and 'Cell In[ ], line 3' in out[2], 'python_cell' in out[2], 'return 1/0' in out[2],"
         " 'SyntaxError' in out[3], 'SystemExit' in out[4])\nprint([cell.error is None for cell in cells()])"
     )
     assert await in_cell(notebook, code) == (
