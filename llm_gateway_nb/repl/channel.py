@@ -117,7 +117,7 @@ class HostChannel:
                 raise RuntimeError(f"{name} is not available here.")
             answer = {"reply": number, "value": await self._functions[name](**arguments)}
         except Exception as error:  # noqa: BLE001  (whatever it is, it is raised where the function was called)
-            answer = {"reply": number, "error": str(error) or type(error).__name__}
+            answer = {"reply": number, "error": str(error) or type(error).__name__, "kind": type(error).__name__}
         self._send(answer)
 
     def _send(self, message: dict[str, Any]) -> None:

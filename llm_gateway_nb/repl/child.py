@@ -10,6 +10,7 @@ only the end is kept. An endless `print` costs neither side its memory.
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextlib
 import ctypes
 import fcntl
@@ -39,6 +40,8 @@ REPORT = "llm_gateway_nb_repl"
 OURS = "llm_gateway_nb/repl/child.py"
 """Frames of this file say nothing to whoever wrote the code."""
 MAX_KEPT = 256 * 1024
+MAX_FRAME = 64 * 1024 * 1024
+MAX_ANSWER = 10_000_000
 MAX_BUNDLE = 4 * 1024 * 1024
 MAX_BUNDLES = 100
 MAX_TEXT = 20_000
@@ -103,12 +106,29 @@ class Host:
         self._shell._showtraceback = lambda kind, error, lines: show(
             kind, cut(str(error)), [cut(line) for line in lines if OURS not in line]
         )
+        self._bound_replies(self._shell.kernel.session)
         threading.Thread(target=self._read, daemon=True, name="host").start()
+
+    @staticmethod
+    def _bound_replies(session: Any) -> None:
+        """The reply to a turn has the error's whole text once more."""
+        send = session.send
+
+        def bounded(stream: Any, kind: Any, content: Any = None, *args: Any, **options: Any) -> Any:
+            if kind == "execute_reply" and content and content.get("status") == "error":
+                content = {**content, "evalue": cut(str(content.get("evalue", ""))), "traceback": []}
+            return send(stream, kind, content, *args, **options)
+
+        session.send = bounded
 
     # -- the line ----------------------------------------------------------------------------------------------------
 
     def send(self, message: dict[str, Any]) -> None:
         data = json.dumps(message, default=str).encode()
+        if len(data) > MAX_FRAME:
+            raise ValueError(
+                f"These arguments have {len(data)} bytes, and {MAX_FRAME} is the most that can be passed on."
+            )
         with self._sending:
             self._socket.sendall(struct.pack(">I", len(data)) + data)
 
@@ -171,13 +191,13 @@ class Host:
 
     def _final(self, value: Any = None) -> None:
         """Answer with `value`. The answer counts if the turn ends without an error."""
-        self._answer = as_text(value)
+        self._answer = cut(as_text(value), MAX_ANSWER)
 
     def _final_variable(self, name: str) -> None:
         """Answer with the variable of this name."""
         if name not in self._shell.user_ns:
             raise NameError(f"FINAL_VAR: there is no variable {name!r}.")
-        self._answer = as_text(self._shell.user_ns[name])
+        self._answer = cut(as_text(self._shell.user_ns[name]), MAX_ANSWER)
 
     def _begin(self, *_: Any) -> None:
         self._answer = None
@@ -262,17 +282,13 @@ def settle(future: asyncio.Future[Any], message: dict[str, Any]) -> None:
     if future.done():
         return
     if "error" in message:
-        future.set_exception(HostError(message["error"]))
+        kind = getattr(builtins, str(message.get("kind")), RuntimeError)
+        if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, UnicodeError):
+            kind = RuntimeError  # one of the host's own, or one that takes more than a message
+        future.set_exception(kind(message["error"]))
     else:
         value = message.get("value")
         future.set_result(Result(**value) if isinstance(value, dict) else value)
-
-
-class HostError(RuntimeError):
-    """A function of the host failed; the message says how."""
-
-
-HostError.__module__ = "builtins"  # a traceback names it without this script
 
 
 def as_text(value: Any) -> str:

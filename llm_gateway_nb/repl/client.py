@@ -18,7 +18,7 @@ __all__ = ["KernelClient"]
 _REPORT = "__import__('sys').modules['llm_gateway_nb_repl'].report()"
 """See `child.py`. Evaluated after a turn without an error."""
 _MAX_MESSAGE = 64 * 1024 * 1024
-_IDLE_SECONDS = 1.0
+_LOST_SECONDS = 2.0
 
 
 class KernelClient:
@@ -51,10 +51,11 @@ class KernelClient:
         reply = asyncio.create_task(self._reply(request))
         published = asyncio.create_task(self._published(request, on_message))
         try:
-            content = await reply
-            # A page full of displays may have pushed out the message that says "that was all".
-            await asyncio.wait([published], timeout=_IDLE_SECONDS)
-            return content
+            await asyncio.wait([reply, published], return_when=asyncio.FIRST_COMPLETED)
+            # Both come at the same time. One may be lost: the message that says "that was all" among too many displays,
+            # a reply because it is too large to be let in.
+            await asyncio.wait([reply, published], timeout=_LOST_SECONDS)
+            return reply.result() if reply.done() else {"status": "error", "ename": "Lost", "evalue": "no reply came"}
         finally:
             for task in (reply, published):
                 task.cancel()

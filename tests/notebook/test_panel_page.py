@@ -227,6 +227,30 @@ def test_a_repl_turn_is_a_cell(stage: Stage) -> None:
     expect(page.get_by_alt_text("plot")).to_be_visible()
 
 
+def test_the_code_of_a_cell_is_shown_once_live_and_on_a_page_that_comes_late(stage: Stage, chromium: Browser) -> None:
+    said = "Let me look.\n\n```python\nprint(41 + 1)\n```"
+    stage.fold(
+        START,
+        TextEvent(run_id="r", id="t", content=said),
+        ReplInputEvent(run_id="r", id="i", code="print(41 + 1)", iteration=0),
+        ToolCallEvent(run_id="r", id="r/c", name="python", input={"code": "a = 6\na * 7"}),
+        ReplInputEvent(run_id="cell", parent_id="r/c", id="j", code="a = 6\na * 7"),
+        ReplOutputEvent(run_id="cell", parent_id="r/c", id="j", stdout="", done=False, mime=[{"text/plain": "42"}]),
+        ToolResultEvent(run_id="r", id="r/c", name="python", output="42", status="ok"),
+    )
+    late = Stage(chromium.new_page())
+    stage.panel._on_custom(None, {"k": "ready"}, [])
+    for message in stage.messages:
+        late.emit(message)
+    for page in (stage.page, late.page):
+        expect(page.get_by_text("Let me look.")).to_be_visible()
+        expect(page.locator("pre").filter(has_text="print(41 + 1)")).to_have_count(1)
+        expect(page.locator("pre").filter(has_text="a * 7")).to_have_count(1)
+        expect(page.locator("pre").filter(has_text="42")).to_have_count(1)
+    late.page.close()
+    assert late.errors == []
+
+
 def test_a_long_output_shows_its_beginning_and_then_all(stage: Stage) -> None:
     lines = "\n".join(f"line {number}" for number in range(3_000))
     stage.fold(START, ToolResultEvent(run_id="r", id="c", name="bash", output=lines, status="ok"))

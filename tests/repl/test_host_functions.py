@@ -67,7 +67,7 @@ async def test_a_wrong_call_is_an_error_in_the_code(repl: Repl) -> None:
     error = str((await repl.execute("await fail('no')")).error)
     assert "denied: no" in error
     assert "child.py" not in error
-    caught = await repl.execute("try:\n    await fail('no')\nexcept Exception as error:\n    print('caught', error)")
+    caught = await repl.execute("try:\n    await fail('no')\nexcept ValueError as error:\n    print('caught', error)")
     assert caught.stdout == "caught denied: no\n"
 
 
@@ -163,6 +163,14 @@ async def test_final_answers_with_the_text_of_any_value(repl: Repl) -> None:
     code = "class Odd:\n    def __str__(self): raise ValueError\n    __repr__ = __str__\nFINAL(Odd())"
     assert (await repl.execute(code)).answer == "<Odd>"
     assert (await repl.execute("1")).answer is None
+
+
+async def test_what_is_too_large_to_be_passed_on_is_cut_or_an_error_in_the_code(repl: Repl) -> None:
+    answer = (await repl.execute("FINAL('x' * 100_000_000)")).answer
+    assert answer is not None
+    assert len(answer) < 10_001_000
+    assert "is the most that can be passed on" in str((await repl.execute("await ask('x' * 100_000_000)")).error)
+    assert (await repl.execute("await ask('y')")).error is None
 
 
 async def test_a_final_in_a_turn_that_then_raises_is_void_for_good(repl: Repl) -> None:
