@@ -92,9 +92,11 @@ class Kernel:
 
     async def close(self) -> None:
         """Close both lines and end the process."""
-        self.child.kill()
-        self._client.close()
-        await self._channel.close()
+        try:
+            await self.child.end()
+        finally:
+            self._client.close()
+            await self._channel.close()
 
     async def _over(self, death: asyncio.Task[None]) -> None:
         """Wait for the calls that the code began and did not await."""

@@ -130,6 +130,19 @@ class Child:
         """End it with all that it has started, at once and for good. Harmless when it is over."""
         self._destroy()
 
+    async def end(self) -> None:
+        """`kill`, without holding up the loop while the system takes a large process apart."""
+        if not self._destroy.alive:
+            return
+        _kill_all(self._process)
+        try:
+            async with asyncio.timeout(_GONE_SECONDS):
+                await self.wait_ended()
+        except TimeoutError:
+            pass  # `kill` waits as long again, and then lets it be
+        finally:
+            self.kill()
+
 
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
@@ -141,12 +154,7 @@ def _destroy(
 ) -> None:
     if os.getpid() != owner:
         return  # a fork of this process, which owns nothing of it
-    doomed = _descendants(process.pid) if process.poll() is None else []
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # also when the kernel is gone: its group may not be
-    for pid in doomed:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    _kill_all(process)
     for descriptor in descriptors:
         os.close(descriptor)
     listener.close()
@@ -157,6 +165,15 @@ def _destroy(
         if not folder.exists():
             return
         time.sleep(0.01)
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    doomed = _descendants(process.pid) if process.poll() is None else []
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # also when the kernel is gone: its group may not be
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -242,7 +242,7 @@ class Repl:
     async def _discard(self) -> None:
         child, kernel = self._child, self._kernel
         self._child = self._kernel = None
-        if child is not None:
-            child.kill()
         if kernel is not None:
             await kernel.close()
+        elif child is not None:
+            await child.end()
