@@ -13,6 +13,7 @@ from llm_gateway_nb.types import (
     ErrorEvent,
     HarnessEndEvent,
     HarnessEvent,
+    HarnessStartEvent,
     TextEvent,
     TotalUsage,
     UsageEvent,
@@ -60,6 +61,7 @@ class Agent:
         self.children: dict[str, Agent] = {}
         self.open_runs: dict[str, str | None] = {}
         self.run_id: str | None = None
+        self._run_parent: str | None = None
         self.own, self.below = _Tokens(), _Tokens()
         self.descendants = 0
         self.failure: BaseException | None = None
@@ -73,9 +75,15 @@ class Agent:
     def note(self, event: HarnessEvent) -> None:
         """Take down what counts for the answer."""
         if self.run_id is None:
-            self.run_id = event.run_id
+            self.run_id, self._run_parent = event.run_id, event.parent_id
         match event:
+            case HarnessStartEvent():
+                if self._reason is not None and event.parent_id == self._run_parent:  # once more, from the beginning
+                    self.run_id, self._reason, self.failure = event.run_id, None, None
+                    self._text_id, self._text = None, []
             case TextEvent():
+                if not self._is_own(event):
+                    return
                 if event.id != self._text_id:
                     self._text_id, self._text = event.id, []
                 self._text.append(event.content)
@@ -89,6 +97,11 @@ class Agent:
                     self.failure = event.error
             case _:
                 pass
+
+    def _is_own(self, event: TextEvent) -> bool:
+        """Whether its own run says it, or a model call of that: a stream from elsewhere has other agents' runs in it."""
+        run_id = event.run_id if event.run_id in self.open_runs else event.parent_id
+        return run_id == self.run_id or run_id not in self.open_runs
 
     def total(self, run_id: str) -> TotalUsage | None:
         """All tokens so far, of the agent's own run; None of the others in its stream, which are part of it."""

@@ -42,7 +42,12 @@ __all__ = ["AgentOrchestrator", "Executor"]
 
 
 class Executor(Protocol):
-    """Where subagents run, if not in this process."""
+    """Where subagents run, if not in this process.
+
+    `takes_roots`: the agents that are spawned from outside run there too.
+    """
+
+    takes_roots: bool
 
     def invoke(
         self, harness: GeneratorHarnessModule, params: GeneratorInvokeParams
@@ -170,7 +175,7 @@ class AgentOrchestrator:
 
     async def _run(self, agent: Agent) -> AsyncGenerator[HarnessEvent, None]:
         try:
-            if self._executor is not None and agent.parent is not None:
+            if self._executor is not None and (agent.parent is not None or self._executor.takes_roots):
                 stream = self._executor.invoke(self._harness, agent.params)
             else:
                 stream = as_generator(self._harness.invoke(agent.params))

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from llm_gateway_nb.errors import ConfigurationError, HarnessError
+from llm_gateway_nb.errors import ConfigurationError, HarnessError, ProviderConnectionError, ProviderTimeoutError
 
 try:
     import cloudpickle
@@ -30,7 +30,14 @@ from llm_gateway_nb.primitives import Deferred, deferred
 from llm_gateway_nb.server.app import create_app
 from llm_gateway_nb.server.remote import RemoteHarness
 from llm_gateway_nb.server.serving import serve
-from llm_gateway_nb.types import GeneratorHarnessModule, GeneratorInvokeParams, HarnessEvent, ToolDefinition, new_id
+from llm_gateway_nb.types import (
+    ErrorEvent,
+    GeneratorHarnessModule,
+    GeneratorInvokeParams,
+    HarnessEvent,
+    ToolDefinition,
+    new_id,
+)
 
 __all__ = ["DaskExecutor"]
 
@@ -42,26 +49,42 @@ _LOST_SECONDS = 5.0
 """How long a worker may be away before its agent counts as lost."""
 
 
+_LOST = (ProviderConnectionError, ProviderTimeoutError)
+"""What `RemoteHarness` says of a connection that does not come back; what a run itself says comes over as `RemoteError`."""
+
+
 class DaskExecutor:
     """Runs an orchestrator's subagents on workers: `AgentOrchestrator(harness, executor=DaskExecutor(client))`.
 
     The harness and the tools are pickled with cloudpickle and sent through Dask. A model that holds connections or a key
     does not travel, and a key should not: then `make_harness` makes the harness over there, with the key that is there.
-    A worker that is lost is an `error` event of its agent and a failed result of the call that spawned it.
+    A worker that is lost is an `error` event of its agent, and a failed result of the call that spawned it.
 
     Args:
         client: of the cluster, synchronous or asynchronous.
+        retries: how often the agent of a lost worker is run once more, elsewhere and from its beginning: what its tools
+            did the first time stays done.
+        takes_roots: also run what `orchestrator.spawn` starts there, each with its subagents: a batch.
         make_harness: a function without arguments that gives the harness, called on the worker.
 
     Raises:
         ConfigurationError: not a client.
     """
 
-    def __init__(self, client: Client, *, make_harness: Callable[[], GeneratorHarnessModule] | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        make_harness: Callable[[], GeneratorHarnessModule] | None = None,
+        retries: int = 0,
+        takes_roots: bool = False,
+    ) -> None:
         if not isinstance(client, Client):
             raise ConfigurationError(f"DaskExecutor takes a client, distributed.Client(…), not {client!r}.")
         self._client = client
         self._make_harness = make_harness
+        self._retries = retries
+        self.takes_roots = takes_roots
 
     def __repr__(self) -> str:
         return f"DaskExecutor({self._client.scheduler.address if self._client.scheduler else 'closed'!r})"
@@ -75,6 +98,18 @@ class DaskExecutor:
             ConfigurationError: the harness or a tool can't be sent.
             HarnessError: it could not be started on any worker.
         """
+        for _ in range(self._retries + 1):
+            is_lost = False
+            async with aclosing(self._invoke(harness, params)) as events:
+                async for event in events:
+                    is_lost = is_lost or (isinstance(event, ErrorEvent) and isinstance(event.error, _LOST))
+                    yield event
+            if not is_lost:
+                return
+
+    async def _invoke(
+        self, harness: GeneratorHarnessModule, params: GeneratorInvokeParams
+    ) -> AsyncGenerator[HarnessEvent, None]:
         env = params.env
         grants = env.grants if env is not None else None
         policy = grants.policy if grants is not None else None

@@ -54,6 +54,16 @@ async def hold(path: str) -> str:
     return ""
 
 
+@tool
+async def hold_once(path: str) -> str:
+    """Hold the first time; go through the second."""
+    if Path(path).exists():  # noqa: ASYNC240
+        return "held"
+    mark(path, str(os.getpid()))
+    await asyncio.get_running_loop().create_future()
+    return ""
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with (
@@ -163,6 +173,38 @@ async def test_a_lost_worker_is_a_failed_call_and_the_run_goes_on(client: Client
     result = next(event for event in told if isinstance(event, ToolResultEvent))
     assert (result.name, result.status) == ("agent", "error")
     assert told[-1].reason == "final"  # type: ignore[union-attr]
+
+
+async def test_if_asked_the_agent_of_a_lost_worker_runs_once_more_elsewhere(client: Client, tmp_path: Any) -> None:
+    path = tmp_path / "mark"
+    there = [call("hold_once", path=str(path)), "It held."]
+    executor = DaskExecutor(client, make_harness=lambda: create_agent_harness(ScriptedLLM(there)), retries=1)
+    here = create_agent_harness(ScriptedLLM([call("agent", task="Hold."), "It worked."]))
+    agents = AgentOrchestrator(here, executor=executor)
+    agents.spawn(messages=GO, tools=[agent_tool, hold_once], permissions=Permissions(allowlist=["agent", "hold_once"]))
+    reading = asyncio.create_task(_collect(agents))
+    await until(lambda: path.exists() and path.read_text(), 30)
+    os.kill(int(path.read_text()), signal.SIGKILL)
+    told = await reading
+    ends = [event.reason for event in told if event.type == "harness_end"]  # type: ignore[union-attr]
+    assert ends == ["error", "final", "final"]
+    result = [event for event in told if isinstance(event, ToolResultEvent)][-1]
+    assert (result.name, result.status, result.output) == ("agent", "ok", "It held.")
+
+
+async def test_a_batch_runs_on_workers(client: Client) -> None:
+    executor = DaskExecutor(
+        client,
+        make_harness=lambda: create_agent_harness(ScriptedLLM([call("where"), "Found it."])),
+        takes_roots=True,
+    )
+    agents = AgentOrchestrator(create_agent_harness(ScriptedLLM([])), executor=executor)
+    spawned = {agents.spawn(messages=GO, tools=[where], permissions=ALL) for _ in range(8)}
+    told = [(agent_id, event) async for agent_id, event in agents.events()]
+    pids = [event.output for _, event in told if isinstance(event, ToolResultEvent)]
+    assert len(pids) == 8
+    assert str(os.getpid()) not in pids
+    assert {agent_id for agent_id, _ in told} == spawned
 
 
 async def test_what_can_not_be_sent_is_told_with_the_way_out(client: Client) -> None:
