@@ -49,8 +49,7 @@ matrix: install chromium ## the README's table of front ends and kernels, from t
 	$(BIN)/python tests/support/matrix.py .matrix.jsonl
 
 bench: install ## the figures, side by side with peers
-	$(BIN)/python benchmarks/primitives.py
-	$(BIN)/python benchmarks/repl.py
+	$(BIN)/python benchmarks --out docs/benchmarks
 
 screenshots: install chromium ## the README's pictures, taken anew
 	$(BIN)/python tests/support/screenshots.py docs/screenshots

@@ -1,28 +1,21 @@
-"""`AsyncQueue` and `Passthrough` beside `asyncio.Queue` and anyio's memory object stream, in one command.
-
-Each contender runs once a round, in an order drawn anew, so that a busy machine slows all alike. The table shows the
-CPU time of the median round in nanoseconds a value, and how many times faster ours is (the aim is 1.00 or more).
-"""
+"""`AsyncQueue` and `Passthrough` beside `asyncio.Queue` and anyio's memory object stream."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
-import random
-import statistics
 import time
 from collections.abc import Awaitable, Callable
 
 import anyio
+from frame import Contender, Figure
 
 from llm_gateway_nb.primitives import AsyncQueue, Passthrough
 
 VALUES = 20_000
-ROUNDS = 25
 BOUND = 16
 
-Contender = Callable[[], Awaitable[None]]
+Work = Callable[[], Awaitable[None]]
 
 
 # A buffered run: everything goes in, then everything comes out, and nobody waits.
@@ -162,51 +155,121 @@ async def bounded_anyio() -> None:
     await reader
 
 
-CASES: dict[str, dict[str, Contender]] = {
-    "buffered": {
-        "AsyncQueue": buffered_async_queue,
-        "Passthrough": buffered_passthrough,
-        "asyncio.Queue": buffered_asyncio,
-        "anyio": buffered_anyio,
-    },
-    "handed off": {
-        "AsyncQueue": handed_off_async_queue,
-        "Passthrough": handed_off_passthrough,
-        "asyncio.Queue": handed_off_asyncio,
-        "anyio": handed_off_anyio,
-    },
-    f"bound of {BOUND}": {
-        "Passthrough": bounded_passthrough,
-        "asyncio.Queue": bounded_asyncio,
-        "anyio": bounded_anyio,
-    },
-}
+# Measurements: nanoseconds of CPU a value.
 
 
-async def main() -> None:
-    print(f"{VALUES:,} values, median of {ROUNDS} interleaved rounds, ns of CPU a value\n")
-    print(f"{'case':<14}{'ours':<14}{'ns':>8}{'asyncio.Queue':>16}{'anyio':>10}{'x asyncio':>12}{'x anyio':>10}")
-    for case, contenders in CASES.items():
-        times: dict[str, list[float]] = {name: [] for name in contenders}
-        for _ in range(ROUNDS):
-            for name, contender in random.sample(list(contenders.items()), len(contenders)):
-                gc.collect()
-                start = time.process_time()
-                await contender()
-                times[name].append((time.process_time() - start) / VALUES * 1e9)
-        median = {name: statistics.median(seconds) for name, seconds in times.items()}
-        ratio = {
-            (name, peer): statistics.median(b / a for a, b in zip(times[name], times[peer], strict=True))
-            for name in contenders
-            for peer in ("asyncio.Queue", "anyio")
-        }
-        for name in ("AsyncQueue", "Passthrough"):
-            if name in contenders:
-                print(
-                    f"{case:<14}{name:<14}{median[name]:>8.0f}{median['asyncio.Queue']:>16.0f}{median['anyio']:>10.0f}"
-                    f"{ratio[name, 'asyncio.Queue']:>12.2f}{ratio[name, 'anyio']:>10.2f}"
-                )
+def _cost(work: Work) -> float:
+    async def timed() -> float:
+        start = time.process_time()
+        await work()
+        return (time.process_time() - start) / VALUES * 1e9
+
+    return asyncio.run(timed())
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def ns_buffered_async_queue() -> float:
+    return _cost(buffered_async_queue)
+
+
+def ns_buffered_passthrough() -> float:
+    return _cost(buffered_passthrough)
+
+
+def ns_buffered_asyncio() -> float:
+    return _cost(buffered_asyncio)
+
+
+def ns_buffered_anyio() -> float:
+    return _cost(buffered_anyio)
+
+
+def ns_handed_off_async_queue() -> float:
+    return _cost(handed_off_async_queue)
+
+
+def ns_handed_off_passthrough() -> float:
+    return _cost(handed_off_passthrough)
+
+
+def ns_handed_off_asyncio() -> float:
+    return _cost(handed_off_asyncio)
+
+
+def ns_handed_off_anyio() -> float:
+    return _cost(handed_off_anyio)
+
+
+def ns_bounded_passthrough() -> float:
+    return _cost(bounded_passthrough)
+
+
+def ns_bounded_asyncio() -> float:
+    return _cost(bounded_asyncio)
+
+
+def ns_bounded_anyio() -> float:
+    return _cost(bounded_anyio)
+
+
+FIGURES = [
+    Figure(
+        "buffered-async-queue",
+        "AsyncQueue, buffered",
+        "ns of CPU a value",
+        [
+            Contender("AsyncQueue", ns_buffered_async_queue),
+            Contender("asyncio.Queue", ns_buffered_asyncio),
+            Contender("anyio", ns_buffered_anyio),
+        ],
+        at_most=1.0,
+        rounds=15,
+    ),
+    Figure(
+        "buffered-passthrough",
+        "Passthrough, buffered",
+        "ns of CPU a value",
+        [
+            Contender("Passthrough", ns_buffered_passthrough),
+            Contender("asyncio.Queue", ns_buffered_asyncio),
+            Contender("anyio", ns_buffered_anyio),
+        ],
+        at_most=1.0,
+        rounds=15,
+    ),
+    Figure(
+        "handed-off-async-queue",
+        "AsyncQueue, handed over one by one",
+        "ns of CPU a value",
+        [
+            Contender("AsyncQueue", ns_handed_off_async_queue),
+            Contender("asyncio.Queue", ns_handed_off_asyncio),
+            Contender("anyio", ns_handed_off_anyio),
+        ],
+        at_most=1.0,
+        rounds=15,
+    ),
+    Figure(
+        "handed-off-passthrough",
+        "Passthrough, handed over one by one",
+        "ns of CPU a value",
+        [
+            Contender("Passthrough", ns_handed_off_passthrough),
+            Contender("asyncio.Queue", ns_handed_off_asyncio),
+            Contender("anyio", ns_handed_off_anyio),
+        ],
+        at_most=1.0,
+        rounds=15,
+    ),
+    Figure(
+        "bounded-passthrough",
+        "Passthrough, with a bound of 16",
+        "ns of CPU a value",
+        [
+            Contender("Passthrough", ns_bounded_passthrough),
+            Contender("asyncio.Queue", ns_bounded_asyncio),
+            Contender("anyio", ns_bounded_anyio),
+        ],
+        at_most=1.0,
+        rounds=15,
+    ),
+]

@@ -1,0 +1,112 @@
+"""Results as a Markdown page with plots: `docs/benchmarks/README.md`, and a picture for each figure."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from frame import Result
+
+__all__ = ["line", "write"]
+
+_PEERS = ["agno", "anyio", "anthropic", "langchain", "langgraph", "openai", "openai-agents", "pydantic", "pydantic-ai-slim",
+          "smolagents"]  # fmt: skip
+
+
+def line(result: Result) -> str:
+    """A figure on one line, for who waits at the terminal."""
+    told = [f"{name} {result.median(name):,.4g}" for name in result.samples]
+    mark = {True: "holds", False: "DOES NOT HOLD", None: ""}[result.holds]
+    return f"{result.figure.title} ({result.figure.unit}): {', '.join(told)}  {mark}".rstrip()
+
+
+def write(results: Iterable[Result], folder: Path) -> None:
+    """The whole page, and the pictures beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = list(results)
+    rows = "\n".join(_summary(result) for result in results)
+    text = (
+        "# Figures\n\nMade by `make bench`. CPU time unless it says otherwise; medians of interleaved rounds; a ratio is "
+        "ours of theirs, taken round by round, with the least and the most in brackets. Small is good.\n\n"
+        f"{_machine()}\n\n| figure | ours | to reach | |\n|---|---|---|---|\n{rows}\n\n{''.join(map(_section, results))}"
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    for result in results:
+        if len(result.samples) > 1:
+            _plot(result, folder / f"{result.figure.key}.svg")
+
+
+def _aim(result: Result) -> str:
+    figure = result.figure
+    aims = [f"at most {figure.at_most:g} of each peer"] if figure.at_most is not None else []
+    aims += [f"at most {figure.limit:g} {figure.unit}"] if figure.limit is not None else []
+    return ", ".join(aims) or "told only"
+
+
+def _summary(result: Result) -> str:
+    figure = result.figure
+    ours = f"{result.median(result.ours):,.4g} {figure.unit}" if result.ours in result.samples else "none"
+    mark = {True: "✓", False: "✗", None: ""}[result.holds]
+    return f"| [{figure.title}](#{_anchor(figure.title)}) | {ours} | {_aim(result)} | {mark} |"
+
+
+def _section(result: Result) -> str:
+    figure = result.figure
+    rows = []
+    for name, numbers in result.samples.items():
+        told = f"{result.median(name):,.4g}"
+        spread = f"{min(numbers):,.4g} to {max(numbers):,.4g}"
+        ratio = ""
+        if name != result.ours and result.ours in result.samples:
+            middle, least, most = result.ratio(name)
+            ratio = f"{middle:.2f} ({least:.2f} to {most:.2f})"
+        rows.append(f"| {name} | {told} | {spread} | {ratio} |")
+    rows += [f"| {name} | not measured: {why} | | |" for name, why in result.missing.items()]
+    note = f"{figure.note}\n\n" if figure.note else ""
+    picture = f"\n![{figure.title}]({figure.key}.svg)\n" if len(result.samples) > 1 else ""
+    rounds = len(next(iter(result.samples.values()), []))
+    return (
+        f"## {figure.title}\n\n{note}| {figure.unit}, {rounds} rounds | median | spread | ours of theirs |\n"
+        "|---|---|---|---|\n" + "\n".join(rows) + f"\n{picture}\n"
+    )
+
+
+def _anchor(title: str) -> str:
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
+
+
+def _machine() -> str:
+    packages = []
+    for name in _PEERS:
+        try:
+            packages.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    cores = os.cpu_count()
+    return f"Python {platform.python_version()} on {platform.system()}, {cores} cores; {', '.join(packages)}."
+
+
+def _plot(result: Result, path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    mpl.rcParams.update({"svg.hashsalt": "figures", "svg.fonttype": "none", "font.size": 10})
+    names = list(result.samples)
+    medians = [result.median(name) for name in names]
+    spread = [
+        [median - min(result.samples[name]) for name, median in zip(names, medians, strict=True)],
+        [max(result.samples[name]) - median for name, median in zip(names, medians, strict=True)],
+    ]
+    figure, axes = plt.subplots(figsize=(7, 0.5 + 0.4 * len(names)), layout="constrained")
+    colours = ["#2f79c7" if name == result.ours else "#9aa0a6" for name in names]
+    axes.barh(names, medians, xerr=spread, color=colours, ecolor="#555555", capsize=2)
+    axes.invert_yaxis()
+    axes.set_xlabel(result.figure.unit)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    plt.close(figure)
