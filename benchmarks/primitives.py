@@ -17,6 +17,8 @@ BOUND = 16
 
 Work = Callable[[], Awaitable[None]]
 
+NOTE = "Ours may be used from any thread and loses no value to a cancel; neither of the two peers may, or does."
+
 
 # A buffered run: everything goes in, then everything comes out, and nobody waits.
 
@@ -223,6 +225,7 @@ FIGURES = [
         ],
         at_most=1.0,
         rounds=15,
+        note=NOTE,
     ),
     Figure(
         "buffered-passthrough",
@@ -235,6 +238,7 @@ FIGURES = [
         ],
         at_most=1.0,
         rounds=15,
+        note=NOTE,
     ),
     Figure(
         "handed-off-async-queue",
@@ -247,6 +251,7 @@ FIGURES = [
         ],
         at_most=1.0,
         rounds=15,
+        note=NOTE,
     ),
     Figure(
         "handed-off-passthrough",
@@ -259,6 +264,7 @@ FIGURES = [
         ],
         at_most=1.0,
         rounds=15,
+        note=NOTE,
     ),
     Figure(
         "bounded-passthrough",
@@ -271,5 +277,6 @@ FIGURES = [
         ],
         at_most=1.0,
         rounds=15,
+        note=NOTE,
     ),
 ]

@@ -27,6 +27,7 @@ def main() -> None:
     function = getattr(module, name)
     for _ in sys.stdin:
         gc.collect()
+        gc.freeze()  # or the one whose turn it is pays for looking through everything that was ever imported
         answers.write(json.dumps(function()) + "\n")
 
 

@@ -16,12 +16,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from llm_gateway_nb.errors import HarnessError
+from llm_gateway_nb.errors import ConfigurationError, HarnessError
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.primitives import Deferred, Passthrough, create_passthrough, deferred
 from llm_gateway_nb.tools.current import current_tool
 from llm_gateway_nb.types import (
-    AssistantMessage,
     ErrorEvent,
     GeneratorInvokeParams,
     HarnessEndEvent,
@@ -33,6 +32,7 @@ from llm_gateway_nb.types import (
     RelayResponse,
     ReplInputEvent,
     ReplOutputEvent,
+    SystemMessage,
     TextEvent,
     ToolCall,
     ToolCallEvent,
@@ -46,7 +46,17 @@ from llm_gateway_nb.types import (
     new_id,
 )
 
-__all__ = ["AdaptedHarness", "Drive", "Teller", "current_teller", "inside", "last_prompt", "nested", "plain"]
+__all__ = [
+    "AdaptedHarness",
+    "Drive",
+    "Teller",
+    "current_teller",
+    "inside",
+    "last_prompt",
+    "last_turn",
+    "nested",
+    "plain",
+]
 
 
 class Teller:
@@ -227,15 +237,23 @@ class AdaptedHarness:
     def invoke(
         self, params: GeneratorInvokeParams | None = None, /, **fields: Any
     ) -> AsyncGenerator[HarnessEvent, None]:
-        """One run of the agent; `tools` of ours are not handed on: the agent has its own."""
-        return self._events(GeneratorInvokeParams.of(params, fields))
+        """One run of the agent, asked what `messages` end with.
+
+        Raises:
+            ConfigurationError: something is asked for that is the other framework's to set: tools, a model, settings, ….
+        """
+        whole = GeneratorInvokeParams.of(params, fields)
+        for name in ("tools", "model", "settings", "response_model", "context"):
+            if getattr(whole, name):
+                raise ConfigurationError(f"{self._name} takes no `{name}`: set it where the agent is made.")
+        return self._events(whole)
 
     async def _events(self, params: GeneratorInvokeParams) -> AsyncGenerator[HarnessEvent, None]:
         env = params.env or InvokeEnv()
         grants = env.grants if env.grants is not None else Grants(params.permissions)
         stream: Passthrough[HarnessEvent] = create_passthrough()
         teller = Teller(stream, grants, env.parent_id, env.depth or 0)
-        teller.start(params.model or self.model)
+        teller.start(self.model)
         owner = asyncio.create_task(self._run(teller, params), name=f"llm_gateway_nb {self._name}")
         owner.add_done_callback(lambda _: stream.end())
         try:
@@ -316,16 +334,28 @@ async def nested(harness: Any, prompt: str | None = None) -> str:
         return await teller.pass_on(events)
 
 
+def last_turn(params: GeneratorInvokeParams) -> UserMessage:
+    """The person's turn, which the messages have to end with."""
+    last = params.messages[-1] if params.messages else None
+    if not isinstance(last, UserMessage):
+        raise HarnessError("There is nothing to ask: give a prompt, or messages that end with the person's turn.")
+    return last
+
+
 def last_prompt(params: GeneratorInvokeParams) -> str:
-    """The person's turn as text: what most frameworks take."""
-    for message in reversed(params.messages):
-        if isinstance(message, UserMessage):
-            if isinstance(message.content, str):
-                return message.content
-            return "\n".join(part.text for part in message.content if part.type == "text")
-        if isinstance(message, AssistantMessage):
-            break
-    raise HarnessError("There is nothing to ask: give a prompt, or messages that end with the person's turn.")
+    """The person's turn as text, for a framework that takes nothing else from us.
+
+    Raises:
+        HarnessError: there is none, there is more in it than text, or there is a system prompt.
+    """
+    content = last_turn(params).content
+    if any(isinstance(message, SystemMessage) for message in params.messages):
+        raise HarnessError("This adapter takes no system prompt: set it where the agent is made.")
+    if isinstance(content, str):
+        return content
+    if any(part.type != "text" for part in content):
+        raise HarnessError("This adapter takes text only, no images and no documents.")
+    return "\n".join(part.text for part in content if part.type == "text")
 
 
 def plain(value: Any) -> Any:

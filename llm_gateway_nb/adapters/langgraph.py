@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, last_prompt, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, last_turn, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.providers.openai_messages import to_openai_messages
 from llm_gateway_nb.types import GeneratorInvokeParams, RelayResponse, new_id
@@ -54,7 +54,8 @@ def from_langgraph(
         configurable = dict(settings.get("configurable", {}))
         remembers = "thread_id" in configurable
         settings["configurable"] = {"thread_id": new_id(), **configurable}
-        said = [{"role": "user", "content": last_prompt(params)}] if remembers else to_openai_messages(params.messages)
+        last = last_turn(params)
+        said = to_openai_messages([last] if remembers else params.messages)
         given: Any = {**(state or {}), "messages": said}
         told = _Told(teller)
         while given is not None:

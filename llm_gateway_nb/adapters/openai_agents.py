@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, current_teller, last_prompt, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, current_teller, last_turn, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.types import (
     AssistantMessage,
+    ContentPart,
+    DocumentContentPart,
     GeneratorInvokeParams,
+    ImageContentPart,
     Message,
     RelayResponse,
+    TextContentPart,
     ToolMessage,
     new_id,
 )
@@ -45,9 +49,7 @@ def from_openai_agents(agent: Agent[Any], prompt: str | None = None, **options: 
 
     async def drive(teller: Teller, params: GeneratorInvokeParams) -> None:
         told = _Told(teller)
-        given: Any = last_prompt(params)
-        if "session" not in options and len(params.messages) > 1:
-            given = _input(params.messages)
+        given: Any = _input([last_turn(params)] if "session" in options else params.messages)
         settings = {**options, "hooks": _watching(options.get("hooks"), told)}
         while given is not None:
             result = Runner.run_streamed(agent, given, **settings)
@@ -257,6 +259,20 @@ def _input(messages: Sequence[Message]) -> list[dict[str, Any]]:
                 ]
             case _:
                 content = message.content
-                text = content if isinstance(content, str) else "\n".join(p.text for p in content if p.type == "text")
-                items.append({"role": message.role, "content": text})
+                parts = content if isinstance(content, str) else [_part(part) for part in content]
+                items.append({"role": message.role, "content": parts})
     return items
+
+
+def _part(part: ContentPart) -> dict[str, Any]:
+    match part:
+        case TextContentPart():
+            return {"type": "input_text", "text": part.text}
+        case ImageContentPart():
+            url = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "input_image", "image_url": url, "detail": "auto"}
+        case DocumentContentPart():
+            data = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "input_file", "filename": "document", "file_data": data}
+        case _:
+            assert_never(part)

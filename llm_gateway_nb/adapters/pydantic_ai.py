@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, inside, last_prompt, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, inside, last_turn, plain
 from llm_gateway_nb.errors import ConfigurationError, HarnessError
 from llm_gateway_nb.types import (
     AssistantMessage,
+    ContentPart,
     GeneratorInvokeParams,
     Message,
     SystemMessage,
@@ -57,7 +59,7 @@ def from_pydantic_ai(agent: Agent[Any, Any], prompt: str | None = None, **option
         history = _history(params.messages[:-1])
         if history:
             given["message_history"] = [*given.get("message_history", ()), *history]
-        async with agent.run_stream_events(last_prompt(params), **given) as events:
+        async with agent.run_stream_events(_content(last_turn(params).content), **given) as events:
             async for event in events:
                 told.take(event)
 
@@ -176,7 +178,7 @@ def _history(messages: Sequence[Message]) -> list[Any]:
             case SystemMessage():
                 history.append(ModelRequest(parts=[SystemPromptPart(content=message.content)]))
             case UserMessage():
-                history.append(ModelRequest(parts=[UserPromptPart(content=_text(message.content))]))
+                history.append(ModelRequest(parts=[UserPromptPart(content=_content(message.content))]))
             case ToolMessage():
                 part = ToolReturnPart(
                     tool_name=names.get(message.tool_call_id, "?"),
@@ -191,6 +193,18 @@ def _history(messages: Sequence[Message]) -> list[Any]:
                     parts.append(ToolCallPart(tool_name=call.name, args=call.arguments, tool_call_id=call.id))
                 history.append(ModelResponse(parts=parts))
     return history
+
+
+def _content(content: str | list[ContentPart]) -> Any:
+    """A turn as pydantic-ai takes it: images and documents are binary contents."""
+    from pydantic_ai import BinaryContent
+
+    if isinstance(content, str):
+        return content
+    return [
+        part.text if part.type == "text" else BinaryContent(data=b64decode(part.data), media_type=part.media_type)
+        for part in content
+    ]
 
 
 def _text(content: Any) -> str:
