@@ -1,6 +1,6 @@
 # `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types runtimes unit browser notebooks matrix bench screenshots weights chromium install clean
+.PHONY: help binder demo test lint types runtimes unit browser notebooks matrix bench screenshots weights chromium install clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -35,10 +35,13 @@ types: install ## mypy --strict
 	$(BIN)/mypy
 
 unit: install runtimes ## everything without a page: layers, loopback servers, real kernels
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser and not slow"
 
 notebooks: install weights ## every notebook, executed and compared with what is stored in it
 	$(BIN)/python -m pytest --nbval -n $(WORKERS) notebooks/
+
+binder: install ## what Binder does, in a clean environment: a minute or more, and the network
+	$(BIN)/python -m pytest -m slow tests/test_binder.py
 
 browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns 2 -m browser

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = ["LIVING", "STATIC", "register"]
 
 LIVING = {
+    "harnesses.replay": ("Replay",),
     "primitives.async_queue": ("AsyncQueue",),
     "primitives.deferred": ("Deferred",),
     "primitives.passthrough": ("Passthrough",),

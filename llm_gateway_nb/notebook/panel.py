@@ -157,6 +157,14 @@ class RunPanel(anywidget.AnyWidget):
                 self._seq += 1
                 self._tell("patch", operations)
 
+    def retell(self, tree: RunTree) -> None:
+        """Show another tree in the place of this one: every page draws it from the beginning."""
+        self._stop_timer()
+        tree.take_changes()
+        self._tree = tree
+        self._seq += 1
+        self._snapshot()
+
     def over(self, over: bool = True) -> None:
         """Nothing will come any more, whether the stream said so or broke off: no button may wait for an answer.
 

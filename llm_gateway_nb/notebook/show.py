@@ -7,12 +7,14 @@ from typing import Any, overload
 from IPython.display import display
 
 from llm_gateway_nb.graph import RunTree
+from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.notebook.kernel import in_kernel
 from llm_gateway_nb.notebook.live_run import Run, live_and_plain
 from llm_gateway_nb.notebook.outputs import page_possible
 from llm_gateway_nb.notebook.panel import RunPanel
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.static_html import static_html
+from llm_gateway_nb.notebook.timeline import show_recording
 from llm_gateway_nb.notebook.views.cards import card_of
 from llm_gateway_nb.notebook.views.live import LiveCard, display_living
 from llm_gateway_nb.notebook.views.permission_table import PermissionTable
@@ -33,6 +35,8 @@ def show(thing: Any) -> None: ...
 def show(thing: Any) -> PermissionTable | None:
     """Show a run, a result, a type or a primitive as its view; anything else as the notebook shows it.
 
+    A recording, `show(replay("run.jsonl"))`, has a slider over its time.
+
     A tool can be called by hand there. Permissions can be edited, and the table that this gives has them as they were
     edited: `table = show(permissions)`, then `run(…, permissions=table.permissions)`.
     """
@@ -43,6 +47,8 @@ def show(thing: Any) -> PermissionTable | None:
             display(live_and_plain(_still_panel(tree, title)), raw=True)
         case RunTree():
             display(live_and_plain(_still_panel(thing, None)), raw=True)
+        case Replay():
+            show_recording(thing)
         case Permissions():
             return _show_table(thing)
         case Deferred() | AsyncQueue() | Passthrough() | ToolDefinition() if in_kernel():
@@ -58,6 +64,9 @@ def show(thing: Any) -> PermissionTable | None:
 
 def show_living(thing: Any) -> None:
     """A card that lives under this cell, and what stays of it in the file."""
+    if isinstance(thing, Replay):
+        show_recording(thing)
+        return
     bit = card_of(thing)
     assert bit is not None
     live: LiveCard | None = None
