@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,14 +139,22 @@ async def test_a_turn_is_over_when_the_calls_that_it_began_are_over(repl: Repl) 
     assert (await repl.execute("await task")).mime == [{"text/plain": "'later'"}]
 
 
-async def test_between_turns_nobody_can_be_asked(repl: Repl) -> None:
+async def test_between_turns_nobody_can_be_asked(tmp_path: Path) -> None:
     code = (
-        "async def late():\n    await asyncio.sleep(0.05)\n    return await ask('late')\n"
+        "import asyncio, os\n"
+        "async def late():\n"
+        "    while not os.path.exists('go'):\n        await asyncio.sleep(0.01)\n"
+        "    try:\n        return await ask('late')\n"
+        "    finally:\n        open('tried', 'w').close()\n"
         "task = asyncio.create_task(late())"
     )
-    await repl.execute(code)
-    await asyncio.sleep(0.2)
-    assert "no turn is running" in str((await repl.execute("await task")).error)
+    async with Repl(functions={"ask": ask}, cwd=tmp_path) as repl:
+        await repl.execute(code)
+        (tmp_path / "go").touch()
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread((tmp_path / "tried").exists):
+                await asyncio.sleep(0.01)
+        assert "no turn is running" in str((await repl.execute("await task")).error)
 
 
 async def test_their_names_come_back_however_the_code_has_used_them(repl: Repl) -> None:

@@ -206,7 +206,7 @@ import asyncio
 from llm_gateway_nb import Permissions, create_agent_harness, python_tool, run, run_sync
 from llm_gateway_nb.testing import ScriptedLLM, call
 from llm_gateway_nb.types import ReplOutputEvent, ReplProgressEvent, ToolResultEvent, RelayEvent
-tool = python_tool(namespace="user", timeout=5)
+tool = python_tool(namespace="user", timeout=60)
 MAY = {"allowlist": ["python"]}
 def agent(*codes):
     return create_agent_harness(ScriptedLLM([*(call("python", code=code) for code in codes), "done"]))
