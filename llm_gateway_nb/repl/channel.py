@@ -36,6 +36,7 @@ class HostChannel:
         self.on_change: Callable[[], None] = lambda: None
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._ready = asyncio.Event()
+        self._problem = ""
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self.accepting = False
@@ -55,6 +56,8 @@ class HostChannel:
         self._reader = asyncio.create_task(self._read(stream))
         self._send({"setup": setup})
         await self._ready.wait()
+        if self._problem:
+            raise ConnectionError(self._problem)
 
     def wake(self) -> None:
         """Have the kernel's loop turn once: an interrupt does not wake a loop that sleeps."""
@@ -98,7 +101,8 @@ class HostChannel:
             case {"cancel": int(number)}:
                 if (task := self._calls.get(number)) is not None:  # type: ignore[assignment]
                     task.cancel()
-            case {"ready": _}:
+            case {"ready": str(problem)}:
+                self._problem = problem
                 self._ready.set()
             case _:
                 pass

@@ -149,8 +149,12 @@ class Host:
                     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                         loop.call_soon_threadsafe(settle, future, message)
             case {"setup": dict(setup)}:
-                self._set_up(setup)
-                self.send({"ready": True})
+                problem = ""
+                try:
+                    self._set_up(setup)
+                except Exception as error:  # noqa: BLE001  (whatever it is, the host has to hear of it)
+                    problem = f"{type(error).__name__}: {error}"
+                self.send({"ready": problem})
             case {"wake": _}:
                 self._shell.kernel.io_loop.asyncio_loop.call_soon_threadsafe(lambda: None)
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from llm_gateway_nb.repl.process import Child, ReplKind
@@ -50,7 +51,8 @@ class Spares:
         """Start one, unless there is one. Called when a REPL has run its first turn and the processor has time."""
         with self._lock:
             if self._open and self._spare is None:
-                self._spare = Child("kernel")
+                with contextlib.suppress(OSError):  # no room for one: then the next REPL waits for its own
+                    self._spare = Child("kernel")
 
 
 SPARES = Spares()

@@ -274,6 +274,12 @@ async def test_a_kernel_that_never_starts_is_an_error_with_its_own_words(
     assert below() <= before
 
 
+async def test_a_folder_that_is_not_there_is_told_at_the_first_turn() -> None:
+    async with Repl(cwd="/nowhere/at/all") as repl:
+        with pytest.raises(ReplError, match="/nowhere/at/all"):
+            await repl.execute("1")
+
+
 async def test_a_closed_repl_says_so(repl: Repl) -> None:
     other = Repl()
     with pytest.raises(ReplError, match="closed"):
