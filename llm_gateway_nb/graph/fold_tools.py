@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from llm_gateway_nb.graph.place import note_doubled, place_of
 from llm_gateway_nb.graph.tree import Node, RunTree
@@ -23,7 +24,7 @@ __all__ = ["fold_answer", "fold_budget_relay", "fold_progress", "fold_relay", "f
 def fold_tool_call(tree: RunTree, event: ToolCallEvent) -> None:
     node = tree.find(event.id)
     if node is None or node.kind != "tool":
-        node = tree.add("tool", event.id, run_id=event.run_id, parent=place_of(tree, event), name=event.name)
+        node = _add_tool(tree, event, event.id, event.name)
     status = "running" if node.status in {None, "asking"} else node.status
     tree.update(node, input=event.input, status=status, startedAt=event.timestamp)
     for child in node.children:
@@ -54,15 +55,7 @@ def fold_relay(tree: RunTree, event: RelayEvent) -> None:
         return
     tool = tree.find(event.tool_call_id)
     if tool is None:
-        tool = tree.add(
-            "tool",
-            event.tool_call_id,
-            run_id=event.run_id,
-            parent=place_of(tree, event),
-            name=event.tool,
-            input=event.params,
-            status="asking",
-        )
+        tool = _add_tool(tree, event, event.tool_call_id, event.tool, input=event.params, status="asking")
     tree.add(
         "relay",
         event.id,
@@ -111,8 +104,16 @@ def _tool(tree: RunTree, event: EventBase, call_id: str, name: str) -> Node:
     """The node of a call; of one that never said it was called, a new one."""
     node = tree.find(call_id)
     if node is None:
-        node = tree.add("tool", call_id, run_id=event.run_id, parent=place_of(tree, event), name=name, status="running")
+        node = _add_tool(tree, event, call_id, name, status="running")
     return node
+
+
+def _add_tool(tree: RunTree, event: EventBase, call_id: str, name: str, **props: Any) -> Node:
+    """A new call. After one that has its result it is of a later turn, also where that turn said nothing else."""
+    run = place_of(tree, event)
+    before = next((child for child in reversed(run.children) if child.kind != "note"), None)
+    later = True if before is not None and before.kind == "tool" and "output" in before.props else None
+    return tree.add("tool", call_id, run_id=event.run_id, parent=run, name=name, laterTurn=later, **props)
 
 
 def _progress_text(event: ToolProgressEvent) -> str:

@@ -60,6 +60,8 @@ def project_messages(tree: RunTree, run_id: str | None = None) -> list[Message]:
                 text = "".join(child.text() for child in node.children if child.kind == "text")
                 calls = [child for child in node.children if child.kind == "tool"]
             case "tool":
+                if node.props.get("laterTurn"):
+                    flush()
                 calls.append(node)
             case "repl":
                 text = ""  # what came before was code for the REPL; the answer comes after the last of it

@@ -91,7 +91,7 @@ def _branch(node: Node, under: ThreadNode, waiting: list[tuple[list[Node], list[
 def _contents(run: Node) -> Iterator[Node]:
     """What a run consists of, its model calls opened; and the runs in it that hang on no message."""
     for child in run.children:
-        if child.kind == "turn" or (child.kind == "run" and run.kind == "run"):
+        if child.kind in {"turn", "run"}:
             yield from _opened(child)
         else:
             yield child

@@ -3,6 +3,7 @@
 from llm_gateway_nb.harnesses.agent import AgentHarness, create_agent_harness
 from llm_gateway_nb.harnesses.budget import with_budget
 from llm_gateway_nb.harnesses.callback import as_callback_harness, as_generator_harness
+from llm_gateway_nb.harnesses.compaction import with_compaction
 from llm_gateway_nb.harnesses.otel import with_otel
 from llm_gateway_nb.harnesses.rate_limit import RateLimit, with_rate_limit
 from llm_gateway_nb.harnesses.record import record
@@ -29,6 +30,7 @@ __all__ = [
     "replay",
     "unregister_harness",
     "with_budget",
+    "with_compaction",
     "with_otel",
     "with_rate_limit",
     "with_retry",

@@ -7,7 +7,8 @@ which are given out once they may run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import copy
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,6 +112,12 @@ class AgentHarness:
 
     def __repr__(self) -> str:
         return f"AgentHarness({self._harness!r}, max_iterations={self._max_iterations})"
+
+    def around_model(self, wrapped: Callable[[GeneratorHarnessModule], GeneratorHarnessModule]) -> AgentHarness:
+        """A copy of this agent whose model is `wrapped(model)`."""
+        other = copy.copy(self)
+        other._harness = wrapped(self._harness)
+        return other
 
     async def supported_models(self) -> list[str]:
         """Those of the model's harness."""

@@ -57,6 +57,12 @@ class LocalLLM(InProcessLLM):
         super().__init__(weights.DEFAULT if model is None else str(model), **options)
         weights.check_name(self.model)
 
+    @property
+    def context_window(self) -> int:
+        """Tokens of prompt and answer together."""
+        n_ctx: int = self._engine_settings.get("n_ctx", LlamaOptions.n_ctx)
+        return n_ctx
+
     async def supported_models(self) -> list[str]:
         """The names in the catalogue of weights, and this model's."""
         return sorted({self.model, *weights.CATALOGUE})

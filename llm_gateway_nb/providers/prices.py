@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_gateway_nb.types import UsageEvent
 
-__all__ = ["cost_of"]
+__all__ = ["cost_of", "window_of"]
 
 _NO_PRICES = frozenset(
     {"huggingface", "lmstudio", "local", "mlx", "ollama", "openai-compatible", "replay", "scripted", "vllm", "zen"}
@@ -31,4 +31,16 @@ def cost_of(usage: UsageEvent) -> float | None:
     try:
         return float(calc_price(counted, usage.model, provider_id=usage.provider).total_price)
     except (LookupError, ValueError):  # not in the list; or counts that contradict each other
+        return None
+
+
+def window_of(provider: str | None, model: str | None) -> int | None:
+    """How many tokens a model reads, as the same lists have it; None where they do not know."""
+    if provider is None or model is None or provider in _NO_PRICES:
+        return None
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        return get_snapshot().find_provider_model(model, None, provider, None)[1].context_window
+    except LookupError:
         return None
