@@ -25,7 +25,7 @@ class PendingCall:
         decision: what the rules say; None of a call that failed.
         answer: of a call that asks: the answer.
         content: what the model reads of it, once it is over.
-        said: its `tool_call` is out.
+        said, told: its `tool_call` is out; and has been read.
         subagents: how many it waits for.
     """
 
@@ -41,6 +41,7 @@ class PendingCall:
         self.answer: Deferred[RelayResponse] | None = None
         self.content: Any = None
         self.said = False
+        self.told = asyncio.Event()
         self.subagents = 0
         self._grants = grants
         self._beyond: str | None = None

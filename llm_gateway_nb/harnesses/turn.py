@@ -1,7 +1,8 @@
 """The tool calls of one model turn: validate, ask, run, and a result for each, whatever happens.
 
-All questions are asked at once, in the model's order; each call starts as soon as it may; each result is given out when it
-is there; the tool messages keep the order of the calls.
+All questions are asked at once, in the model's order; each call starts as soon as it may, and its `tool_call` has been
+read: a subagent that it spawns speaks in a stream of its own, and must not be heard before the call it hangs from. Each
+result is given out when it is there; the tool messages keep the order of the calls.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class ToolTurn:
         self._relay_timeout = relay_timeout
         self._held = held
         self._calls = [PendingCall(call, f"{run_id}/{call.id}", grants) for call in calls]
+        self._by_id = {call.call_id: call for call in self._calls}
         # Without a bound: a tool tells its progress from any thread, and must not have to wait for a reader.
         self._stream: Passthrough[HarnessEvent] = create_passthrough()
         self._tasks: list[tuple[PendingCall, asyncio.Task[None]]] = []
@@ -85,6 +87,8 @@ class ToolTurn:
         try:
             async for event in self._stream.iterable:
                 yield event
+                if isinstance(event, ToolCallEvent):
+                    self._by_id[event.id].told.set()
             await owner
         finally:
             owner.cancel()
@@ -151,6 +155,7 @@ class ToolTurn:
         if call.failure is not None or call.tool is None:
             self._finish(call, "error", str(call.failure))
             return
+        await call.told.wait()
         try:
             content, result = read_value(await self._execute(call, call.tool))
         except ToolError as error:

@@ -72,8 +72,18 @@ class Agent:
         if parent is not None:
             parent.children[agent_id] = self
 
+    def note_text(self, event: TextEvent) -> None:
+        """Its words; only the last message counts."""
+        if self.run_id is None:
+            self.run_id, self._run_parent = event.run_id, event.parent_id
+        if not self._is_own(event):
+            return
+        if event.id != self._text_id:
+            self._text_id, self._text = event.id, []
+        self._text.append(event.content)
+
     def note(self, event: HarnessEvent) -> None:
-        """Take down what counts for the answer."""
+        """Take down what else counts for the answer."""
         if self.run_id is None:
             self.run_id, self._run_parent = event.run_id, event.parent_id
         match event:
@@ -81,12 +91,6 @@ class Agent:
                 if self._reason is not None and event.parent_id == self._run_parent:  # once more, from the beginning
                     self.run_id, self._reason, self.failure = event.run_id, None, None
                     self._text_id, self._text = None, []
-            case TextEvent():
-                if not self._is_own(event):
-                    return
-                if event.id != self._text_id:
-                    self._text_id, self._text = event.id, []
-                self._text.append(event.content)
             case UsageEvent():
                 self.own.add(_Tokens(event.input_tokens, event.output_tokens))
             case HarnessEndEvent():
@@ -116,6 +120,7 @@ class Agent:
         why = {"budget": "Its budget is used up.", "cancelled": "It was stopped."}.get(reason)
         if why is None:
             why = "It gave no reason." if self.failure is None else f"{type(self.failure).__name__}: {self.failure}"
+        why = why if why.endswith((".", "!", "?")) else f"{why}."
         said = f" Its last words: {text}" if text else ""
         return SubagentError(f"The subagent did not finish. {why}{said}", agent_id=self.id, text=text)
 

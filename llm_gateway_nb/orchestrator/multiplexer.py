@@ -35,7 +35,7 @@ class _Agent(Generic[T]):
         self.stream = stream
         self.task: asyncio.Task[None] | None = None
         self.value: Any = _NOTHING  # what was fetched and not yet read
-        self.taken: AsyncQueue[None] = AsyncQueue()  # the reader has come back after a value
+        self.taken: asyncio.Future[None] | None = None  # the pump waits on it until the reader has come back for more
         self.paused = False
         self.queued = False  # stands in the line of those who have a value
         self.begun = False
@@ -136,7 +136,8 @@ class AgentMultiplexer(Generic[T]):
                     continue
                 value, agent.value = agent.value, _NOTHING
                 yield agent.id, value
-                agent.taken.push(None)
+                if agent.taken is not None and not agent.taken.done():
+                    agent.taken.set_result(None)
         finally:
             self._starts_at_once = False  # what a stream registers while it is being closed waits for the next reader
             for agent_id in list(self._agents):
@@ -170,6 +171,7 @@ class AgentMultiplexer(Generic[T]):
         agent.begun = True
         iterator: Any = None
         run_id: str | None = None
+        loop = asyncio.get_running_loop()
         try:
             iterator = aiter(agent.stream)
             if agent.left:
@@ -179,8 +181,9 @@ class AgentMultiplexer(Generic[T]):
                     return
                 if run_id is None:
                     run_id = getattr(value, "run_id", agent.id)
+                agent.taken = loop.create_future()
                 self._offer(agent, value)
-                await agent.taken.pop()
+                await agent.taken
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if agent.left or (task is not None and task.cancelling()):
@@ -196,8 +199,9 @@ class AgentMultiplexer(Generic[T]):
                 await iterator.aclose()
 
     async def _fail(self, agent: _Agent[T], run_id: str | None, error: Exception) -> None:
+        agent.taken = asyncio.get_running_loop().create_future()
         self._offer(agent, ErrorEvent(run_id=run_id or agent.id, error=error))
-        await agent.taken.pop()
+        await agent.taken
 
     def _offer(self, agent: _Agent[T], value: Any) -> None:
         agent.value = value

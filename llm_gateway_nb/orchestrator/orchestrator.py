@@ -31,6 +31,7 @@ from llm_gateway_nb.types import (
     RelayEvent,
     RelayResponse,
     SystemMessage,
+    TextEvent,
     ToolCallEvent,
     ToolPermission,
     ToolResultEvent,
@@ -231,6 +232,9 @@ class AgentOrchestrator:
 
     def _seen(self, agent: Agent, event: HarnessEvent) -> HarnessEvent:
         """Take down what the reader is being shown."""
+        if isinstance(event, TextEvent):  # most of them, and nothing more to it
+            agent.note_text(event)
+            return event
         match event:
             case HarnessStartEvent():
                 agent.open_runs[event.run_id] = event.parent_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError, GatewayError, ScriptError
@@ -23,6 +23,7 @@ from llm_gateway_nb.providers.base import (
     ToolCallPiece,
     Usage,
 )
+from llm_gateway_nb.types import UserMessage
 
 __all__ = ["ScriptedLLM", "Turn", "call", "script"]
 
@@ -96,11 +97,13 @@ def _turn(given: Scripted) -> Turn:
 class _Reading:
     turns: list[Turn]
     at: int = 0
-    requests: list[ModelRequest] = field(default_factory=list)
 
 
 class ScriptedLLM(LLM):
     """A model that reads its answers from a script, turn by turn.
+
+    Several conversations at once, as subagents have, each read a script of their own: `turns` may be a dict, from what the
+    first message of the person is to the turns.
 
     `requests` holds what it was asked, in order. As a context manager, sync or async, it complains of turns left unread.
 
@@ -113,7 +116,7 @@ class ScriptedLLM(LLM):
 
     def __init__(
         self,
-        turns: Iterable[Scripted] | str | None = None,
+        turns: Iterable[Scripted] | Mapping[str, Iterable[Scripted]] | str | None = None,
         *,
         model: str = "scripted",
         max_retries: int = 0,
@@ -127,17 +130,14 @@ class ScriptedLLM(LLM):
         if turns is None:
             raise ConfigurationError("A scripted model needs its script: create_llm('scripted', turns=['Hello.']).")
         super().__init__(model, max_retries=max_retries, timeout=timeout, defaults=settings)
-        self._reading = _Reading(script(*turns))
-
-    @property
-    def requests(self) -> list[ModelRequest]:
-        """What was asked so far."""
-        return self._reading.requests
+        scripts: dict[Any, Any] = dict(turns) if isinstance(turns, Mapping) else {None: turns}
+        self.requests: list[ModelRequest] = []
+        self._readings = {key: _Reading(script(*turns)) for key, turns in scripts.items()}
 
     @property
     def unread(self) -> int:
         """How many turns are left."""
-        return len(self._reading.turns) - self._reading.at
+        return sum(len(reading.turns) - reading.at for reading in self._readings.values())
 
     def assert_read(self) -> None:
         """Complain of turns that nobody asked for.
@@ -145,11 +145,22 @@ class ScriptedLLM(LLM):
         Raises:
             ScriptError: some are left.
         """
-        if self.unread:
-            first = self._reading.turns[self._reading.at]
-            raise ScriptError(
-                f"The script has {self.unread} unread turn(s) of {len(self._reading.turns)}; the next would be {first!r}."
-            )
+        for reading in self._readings.values():
+            left = len(reading.turns) - reading.at
+            if left:
+                raise ScriptError(
+                    f"The script has {left} unread turn(s) of {len(reading.turns)}; the next would be "
+                    f"{reading.turns[reading.at]!r}."
+                )
+
+    def _reading_of(self, request: ModelRequest) -> _Reading:
+        if None in self._readings:
+            return self._readings[None]
+        first = next((message.content for message in request.messages if isinstance(message, UserMessage)), None)
+        reading = self._readings.get(first) if isinstance(first, str) else None
+        if reading is None:
+            raise ScriptError(f"There is no script for {first!r}; there are some for {list(self._readings)}.")
+        return reading
 
     def __enter__(self) -> ScriptedLLM:
         return self
@@ -162,9 +173,9 @@ class ScriptedLLM(LLM):
         self.__exit__(exc[0])  # type: ignore[arg-type]  # the protocol hands over the exception's class
 
     async def _pieces(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        reading = self._reading
+        self.requests.append(request)
+        reading = self._reading_of(request)
         index = reading.at
-        reading.requests.append(request)
         if index >= len(reading.turns):
             raise ScriptError(
                 f"The script has {len(reading.turns)} turn(s), but the model was called a {index + 1}. time."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jsonschema
-from jsonschema.validators import validator_for
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -40,6 +38,11 @@ def validate_input(tool: ToolDefinition, arguments: Any) -> Any:
 
 
 def _by_json_schema(tool: ToolDefinition, schema: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    # Beside JupyterLab this import takes more than a second, for formats that nobody asked for; a tool made of a function
+    # never needs it.
+    import jsonschema
+    from jsonschema.validators import validator_for
+
     defaults = {
         name: spec["default"]
         for name, spec in schema.get("properties", {}).items()

@@ -444,8 +444,9 @@ async def test_closing_the_events_at_any_point_leaves_no_task(when: str) -> None
     held, gone = asyncio.Event(), asyncio.Event()
 
     @tool
-    async def wait() -> None:
+    async def wait(ctx: ToolContext) -> None:
         """Wait for ever."""
+        ctx.progress("here")
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -460,7 +461,7 @@ async def test_closing_the_events_at_any_point_leaves_no_task(when: str) -> None
     agent = create_agent_harness(ScriptedLLM(turns))
     permissions = Permissions(allowlist=["wait"]) if when == "tool" else None
     events = agent.invoke(messages=GO, tools=[wait], permissions=permissions)
-    stop_at = {"model": "text", "relay": "relay", "tool": "tool_call"}[when]
+    stop_at = {"model": "text", "relay": "relay", "tool": "tool_progress"}[when]
     async for event in events:
         if event.type == stop_at:
             break

@@ -199,6 +199,17 @@ async def test_subagents_of_one_turn_run_at_the_same_time() -> None:
     assert {event.output for event in events_of(seen, ToolResultEvent)} == {"X", "Y"}
 
 
+async def test_nobody_is_heard_before_the_call_that_spawned_it() -> None:
+    tasks = [call("agent", task="x") for _ in range(5)]
+    orchestrator = AgentOrchestrator(create_agent_harness(ByTask({"go": [tasks, "ok"], "x": ["X"]})))
+    orchestrator.spawn(messages=GO, tools=[agent_tool], permissions=ALL)
+    seen = await collect(orchestrator)
+    assert len(fold(event for _, event in seen).roots) == 1
+    called = {event.id: n for n, (_, event) in enumerate(seen) if event.type == "tool_call"}
+    starts = [(n, event.parent_id) for n, (_, event) in enumerate(seen) if event.type == "harness_start"][1:]
+    assert all(called[parent] < n for n, parent in starts)
+
+
 async def test_three_levels_end_and_every_text_hangs_under_the_call_that_spawned_it() -> None:
     llm = ByTask(
         {"go": [call("agent", task="b"), "A"], "b": [call("agent", task="c"), "B"], "c": ["C"]},

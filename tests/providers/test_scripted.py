@@ -7,6 +7,7 @@ import pytest
 from llm_gateway_nb.errors import ConfigurationError, ProviderAPIError, ScriptError
 from llm_gateway_nb.providers import create_llm
 from llm_gateway_nb.providers.scripted import ScriptedLLM, Turn, call, script
+from llm_gateway_nb.types import UserMessage
 
 
 async def test_each_call_reads_the_next_turn() -> None:
@@ -74,3 +75,15 @@ def test_create_llm_takes_the_turns() -> None:
         create_llm("scripted")
     with pytest.raises(ConfigurationError, match="scripted turn"):
         create_llm("scripted", turns=[3])
+
+
+async def test_conversations_at_once_read_scripts_of_their_own() -> None:
+    with ScriptedLLM({"one": ["First.", "Second."], "two": ["Other."]}) as llm:
+        one, two = UserMessage(content="one"), UserMessage(content="two")
+        texts = [(await llm.agenerate(messages=messages)).content for messages in ([one], [two], [one])]
+        assert texts == ["First.", "Other.", "Second."]
+        assert len(llm.requests) == 3
+    with pytest.raises(ScriptError, match="no script for 'three'"):
+        await llm.agenerate("three")
+    with pytest.raises(ScriptError, match="unread"), ScriptedLLM({"one": ["First."]}):
+        pass
