@@ -78,14 +78,10 @@ def _project(node: Node, into: list[ThreadNode], waiting: list[tuple[list[Node],
 
 
 def _branch(node: Node, under: ThreadNode, waiting: list[tuple[list[Node], list[ThreadNode]]]) -> None:
-    if node.kind in {"run", "turn", "user"}:
-        branch: list[ThreadNode] = []
-        under.branches.append(branch)
-        waiting.append(([node], branch))
-    else:  # the question about a call, an error of it
-        shown = _shown(node, node)
-        if shown is not None:
-            under.branches.append([shown])
+    """A run that hangs on something; the question about a call, an error of it, with what hangs on those."""
+    branch: list[ThreadNode] = []
+    under.branches.append(branch)
+    waiting.append(([node], branch))
 
 
 def _contents(run: Node) -> Iterator[Node]:
