@@ -157,7 +157,8 @@ class RemoteRun:
                 raise connection_error(error, self._url) from None
             raise _CutError(connection_error(error, self._url)) from error
         except httpx2.HTTPError as error:
-            raise _CutError(connection_error(error, self._url)) from error
+            if not self._over:  # else all is here, and it was but badly closed
+                raise _CutError(connection_error(error, self._url)) from error
         if not self._over:
             if self._number is not None and not self._resumable:  # a server that knows no ids knows no `done` either
                 self._over = True
