@@ -30,7 +30,7 @@ PRE = f"{CODE};background:{QUIET_PAPER}"
 _CELL = f"padding:4px 12px;border:1px solid {LINE};vertical-align:top"
 
 _STYLES = {
-    "p": "margin:0 0 8px 0;white-space:pre-line",
+    "p": "margin:0 0 8px 0",
     "ul": "margin:0 0 8px 0;padding-left:24px",
     "ol": "margin:0 0 8px 0;padding-left:24px",
     "li": "margin:2px 0",

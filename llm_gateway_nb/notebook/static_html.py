@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from llm_gateway_nb.graph.tree import Node, RunTree
@@ -74,7 +75,7 @@ def static_html(tree: RunTree, *, title: str | None = None, details: bool = Fals
         details: times, tokens and cost too, folded; they differ from run to run.
     """
     runs = [root for root in tree.roots if root.kind == "run"]
-    body = "".join(_nodes(tree.roots, 0, headings=len(runs) > 1))
+    body = "".join(_nodes(tree.roots, 0, headings=_side_by_side(runs)))
     return (
         f'<div style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;line-height:1.55;'
         f'text-align:left">'
@@ -82,6 +83,11 @@ def static_html(tree: RunTree, *, title: str | None = None, details: bool = Fals
         f'<div style="max-height:640px;overflow:auto;padding:4px 16px 16px 16px">{body}</div>'
         f"{_figures(tree) if details else ''}</div>"
     )
+
+
+def _side_by_side(runs: list[Node]) -> bool:
+    """Whether one began before another was over: then each needs a heading of its own. Turns of a conversation do not."""
+    return any(max(node.key for node in run.walk()) > later.key for run, later in pairwise(runs))
 
 
 def page(body: str, title: str | None) -> str:

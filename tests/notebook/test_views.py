@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbclient import NotebookClient
 
-from llm_gateway_nb import _display, bash_tool, create_agent_harness, create_llm, tool
+from llm_gateway_nb import (
+    BasicSession,
+    _display,
+    bash_tool,
+    create_agent_harness,
+    create_llm,
+    create_rlm_harness,
+    tool,
+)
+from llm_gateway_nb.graph import fold
+from llm_gateway_nb.harnesses import RlmConfig
 from llm_gateway_nb.notebook.show import html_of
 from llm_gateway_nb.notebook.views.bits import MAX_IMAGE, brief
 from llm_gateway_nb.notebook.views.cards import card_of
@@ -23,12 +33,14 @@ from llm_gateway_nb.notebook.views.static import bits_html
 from llm_gateway_nb.notebook.views.tools import form_fields
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.primitives import AsyncQueue, create_passthrough, deferred
-from llm_gateway_nb.testing import ScriptedLLM
+from llm_gateway_nb.testing import ScriptedLLM, call
 from llm_gateway_nb.testing.strategies import event_streams
 from llm_gateway_nb.types import (
     AssistantMessage,
     DocumentContentPart,
+    HarnessEndEvent,
     HarnessEvent,
+    HarnessStartEvent,
     ImageContentPart,
     Permissions,
     SystemMessage,
@@ -148,6 +160,35 @@ def test_an_agent_shows_what_it_wraps_and_no_key() -> None:
 def test_the_deltas_of_one_text_stand_in_one_row() -> None:
     events = [TextEvent(run_id="r", id="t", content=part) for part in ("Hel", "lo ", "you")]
     assert "1-3 text 3 deltas: &quot;Hello you&quot;" in words(events)
+
+
+def test_a_recursive_model_shows_what_it_is_made_of() -> None:
+    told = words(create_rlm_harness(ScriptedLLM([]), config=RlmConfig(max_depth=1)))
+    assert told.startswith("Recursive language model &nbsp;·&nbsp; at most 10 iterations, REPL: kernel, depth 1")
+    assert "ScriptedLLM" in told
+
+
+async def test_an_answer_shows_no_times() -> None:
+    response = await ScriptedLLM([["Hello.", call("look", at="it")]]).agenerate("Hi")
+    assert words(response).endswith("Hello. → look(at=&quot;it&quot;) 1 tokens in, 2 out")
+    assert str(response.gen_time) not in words(response)
+
+
+def test_a_session_is_its_conversation() -> None:
+    session = BasicSession(provider=ScriptedLLM(["Hello, Ada."]), system_prompt="Be kind.")
+    session.generate("I am Ada.")
+    assert words(session).startswith("BasicSession &nbsp;·&nbsp; 3 messages")
+    assert "Hello, Ada." in words(session)
+
+
+def test_turns_of_a_conversation_need_no_headings_and_runs_side_by_side_do() -> None:
+    start, end = (HarnessStartEvent(run_id="a"), HarnessStartEvent(run_id="b")), HarnessEndEvent(run_id="a")
+    said = TextEvent(run_id="a", id="t", content="x")
+    in_turn = html_of(fold([start[0], said, end, start[1]]))
+    side_by_side = html_of(fold([*start, said, end]))
+    assert in_turn is not None
+    assert side_by_side is not None
+    assert (in_turn.count("running"), side_by_side.count("running")) == (1, 2)
 
 
 def test_any_other_list_and_any_other_thing_have_no_view() -> None:

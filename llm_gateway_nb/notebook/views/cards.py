@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from llm_gateway_nb.harnesses.agent import AgentHarness
 from llm_gateway_nb.notebook.transcript import whole
+from llm_gateway_nb.notebook.views.answers import response_card, summary_card
 from llm_gateway_nb.notebook.views.bits import Bit, brief, card, line, table
 from llm_gateway_nb.notebook.views.events import event_card, events_card
 from llm_gateway_nb.notebook.views.harnesses import harness_card
@@ -22,9 +23,12 @@ from llm_gateway_nb.notebook.views.messages import (
 from llm_gateway_nb.notebook.views.permissions import permissions_card, rule_words
 from llm_gateway_nb.notebook.views.primitives import deferred_card, passthrough_card, queue_card
 from llm_gateway_nb.notebook.views.tools import tool_card
+from llm_gateway_nb.orchestrator import AgentOrchestrator
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.primitives import AsyncQueue, Deferred, Passthrough
+from llm_gateway_nb.processing.summarizer import Summary
 from llm_gateway_nb.providers.base import LLM
+from llm_gateway_nb.providers.response import GenerateResponse
 from llm_gateway_nb.types import (
     AssistantMessage,
     DeniedCall,
@@ -75,8 +79,12 @@ def card_of(thing: Any) -> Bit | None:
             return line(rule_words(thing))
         case EventBase():
             return event_card(thing)
-        case LLM() | AgentHarness():
+        case LLM() | AgentHarness() | AgentOrchestrator():
             return harness_card(thing)
+        case GenerateResponse():
+            return response_card(thing)
+        case Summary():
+            return summary_card(thing)
         case list() | tuple():
             return _sequence(thing)
         case WireModel():
