@@ -52,7 +52,7 @@ class ToolCard(LiveCard):
         match message:
             case {"k": "call", "values": dict(values)} if not self._calls:
                 arguments, errors = self._arguments(values)
-                validated = None if errors else self._validated(arguments, errors)
+                validated = self._validated(arguments, errors)  # all that is wrong is told at once
                 if errors:
                     self._show(status="invalid", errors=errors)
                     return
