@@ -90,25 +90,28 @@ def watch(thing: Watchable, changed: Changed) -> Callable[[], None]:
 
     Of an instance of a subclass nothing is told: what that does is not known here.
     """
+    parts: list[tuple[Any, Changed]]
     match thing:
         case Deferred():
-            parts: list[Any] = [thing._promise]
+            parts = [(thing._promise, changed)]
         case Passthrough():
-            parts = [thing, thing._queue]  # readers take from the queue
+            # Readers take from its queue, into which its end goes, too, which is no value.
+            parts = [(thing, changed), (thing._queue, lambda _value: changed(NOTHING))]
         case _:
-            parts = [thing]
-    for part in parts:
-        _watchers.setdefault(part, []).append(changed)
+            parts = [(thing, changed)]
+    for part, told in parts:
+        _watchers.setdefault(part, []).append(told)
         if type(part) in _TELLING:
             part.__class__ = _TELLING[type(part)]
-    known = [ref(part) for part in parts]  # who watches keeps nothing alive
-    del parts
+    known = [(ref(part), told) for part, told in parts]  # who watches keeps nothing alive
+    del parts, part
 
     def end() -> None:
-        for part in (each() for each in known):
-            watchers = _watchers.get(part, [])
-            if changed in watchers:
-                watchers.remove(changed)
+        for find, told in known:
+            part = find()
+            watchers = _watchers.get(part, []) if part is not None else []
+            if told in watchers:
+                watchers.remove(told)
             if not watchers and type(part) in _PLAIN:
                 _watchers.pop(part, None)
                 part.__class__ = _PLAIN[type(part)]
