@@ -11,7 +11,7 @@ export class Rules {
     this.rows = h("div", "rules");
     this.rows.setAttribute("role", "list");
     this.rows.setAttribute("aria-label", "Rules, in the order in which they count");
-    this.problem = h("div", "field-error");
+    this.problem = h("div", "row-error");
     this.problem.setAttribute("role", "status");
     this.tried = h("div", "tried");
     this.tried.setAttribute("role", "status");
@@ -20,9 +20,9 @@ export class Rules {
     this.list = h("select", "input");
     for (const list of props.lists) this.list.append(new Option(list.word, list.name));
     this.list.value = "allowlist";
-    this.tool = textField("tool, such as bash");
-    this.param = textField("parameter, such as command");
-    this.pattern = textField("pattern, such as git status *");
+    this.tool = textField("tool");
+    this.param = textField("parameter");
+    this.pattern = textField("git status *");
     this.add = button("plain", "Add rule", () => this.addRule());
     this.tryTool = textField("tool");
     this.tryArguments = textField("a command, or the arguments as JSON");

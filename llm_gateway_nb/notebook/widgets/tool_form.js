@@ -25,7 +25,7 @@ export class ToolForm {
     this.element = h("form", "form");
     this.element.setAttribute("aria-label", `Call ${shown(props.name)}`);
     for (const field of props.fields) this.element.append(this.row(field));
-    this.whole = h("div", "field-error");
+    this.whole = h("div", "row-error");
     this.call = button("primary", "Call", () => this.submit());
     this.stop = button("danger", "Stop", () => this.send({ k: "stop" }));
     this.state = h("span", "form-state");
@@ -48,15 +48,15 @@ export class ToolForm {
   row(field) {
     const input = control(field);
     input.id = `${this.id}-${this.inputs.size}`;
-    const label = h("label", "field-name", shown(field.name));
+    const label = h("label", "row-name", shown(field.name));
     label.htmlFor = input.id;
-    const error = h("div", "field-error");
+    const error = h("div", "row-error");
     error.id = `${input.id}-error`;
     input.setAttribute("aria-describedby", error.id);
     if (field.required) input.setAttribute("aria-required", "true");
     this.inputs.set(field.name, { field, input, error });
-    const about = h("div", "field-about", shown([field.type, field.required ? "" : "optional", field.about].filter(Boolean).join(" · ")));
-    return h("div", "field", label, h("div", "field-main", input, about, error));
+    const about = h("div", "row-about", shown([field.type, field.required ? "" : "optional", field.about].filter(Boolean).join(" · ")));
+    return h("div", "row", label, h("div", "row-main", input, about, error));
   }
 
   submit() {
