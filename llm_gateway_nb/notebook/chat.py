@@ -12,7 +12,16 @@ from IPython.display import display
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.graph import RunTree, fold_event
 from llm_gateway_nb.notebook.approvals import Approvals, Attendance, check_approvals
-from llm_gateway_nb.notebook.kernel import Bridge, current_shell, hold, in_kernel, quietly, stdin_allowed, until
+from llm_gateway_nb.notebook.kernel import (
+    Bridge,
+    counts_sigint,
+    current_shell,
+    hold,
+    in_kernel,
+    quietly,
+    stdin_allowed,
+    until,
+)
 from llm_gateway_nb.notebook.live_run import Run, live_and_plain
 from llm_gateway_nb.notebook.outputs import CellOutputs, page_possible, static_bundle
 from llm_gateway_nb.notebook.panel import RunPanel
@@ -270,7 +279,16 @@ class Chat:
             self._outputs.changed()
 
     async def _until_idle(self) -> None:
-        await until(self._idle.wait())
+        """Until all is answered. Whoever interrupts it wants the answer to end, and gets that first."""
+        with counts_sigint() as interrupts:
+            try:
+                await until(self._idle.wait())
+            except asyncio.CancelledError:
+                if not interrupts.count:
+                    raise  # a clock of the cell, say: the conversation goes on
+                self._stop()
+                await until(self._idle.wait())
+                raise KeyboardInterrupt from None
 
     async def _until_answered(self) -> RunResult | None:
         await asyncio.sleep(0)  # what was said from another thread just now

@@ -135,6 +135,7 @@ def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server
         "    call('ask_user', question='Which day?', options=['Friday', 'Saturday']), 'So be it.',\n"
         "    Turn('never ends ' * 9, delay=0.5)])), tools=[ask_user], title='Talk')",
         "while len(talk.results) < 2: await asyncio.sleep(0.05)\nprint(talk, talk.text)",
+        "await talk",
     ]
     notebook = open_notebook(browser, server, cells, kernel=kernel)
     page = notebook.page
@@ -162,8 +163,12 @@ def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server
     expect(send).to_be_enabled()
     line.press("Enter")
     expect(panel).to_contain_text("never ends")
-    panel.get_by_role("button", name="Stop").click()
+    notebook.run(3)
+    expect(panel.get_by_role("button", name="Stop")).to_be_enabled()
+    notebook.interrupt()  # of a cell that waits for the answer; the panel's own Stop does the same
     expect(panel.locator(".lgnb-status")).to_have_text("cancelled")
+    notebook.wait_done(3)
+    assert "KeyboardInterrupt" in notebook.text(3)
     page.wait_for_function(
         "() => JSON.stringify(window.jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.toJSON())"
         ".includes('[cancelled]')"
