@@ -8,6 +8,7 @@ the last. From the page come `ready` and what a person did.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,19 +25,16 @@ from llm_gateway_nb.types import new_id
 
 __all__ = ["LiveCard", "display_living"]
 
-_MODULES = (
-    "dom.js",
-    "format.js",
-    "highlight.js",
-    "inline.js",
-    "blocks.js",
-    "prose.js",
-    "bits.js",
-    "tool_form.js",
-    "rules.js",
-    "card_view.js",
-    "card.js",
-)
+
+def _modules(entry: str, known: dict[str, None] | None = None) -> dict[str, None]:
+    """The names of the modules that `entry` is made of, those that it imports first."""
+    known = {} if known is None else known
+    if entry not in known:
+        source = (WIDGETS / entry).read_text(encoding="utf-8")
+        for name in re.findall(r'^import\b[^;]*?from "\./([\w-]+\.js)";', source, flags=re.M):
+            _modules(name, known)
+        known[entry] = None
+    return known
 
 
 class LiveCard(anywidget.AnyWidget):
@@ -47,7 +45,7 @@ class LiveCard(anywidget.AnyWidget):
         act: gets what a person did, in the loop of the cell that made the card.
     """
 
-    _esm = read_module(_MODULES)
+    _esm = read_module(_modules("card.js"))
     _css = "".join((WIDGETS / name).read_text(encoding="utf-8") for name in ("panel.css", "card.css"))
     first = traitlets.Dict().tag(sync=True)
     """The picture at the beginning: a page that comes while a cell runs has it without asking."""
