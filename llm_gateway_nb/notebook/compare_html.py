@@ -58,7 +58,8 @@ def comparison_html(labels: Sequence[str], cases: Sequence[Case]) -> str:
     prompt = f'<p style="margin:0;padding:8px 12px;{_DIM}">{text_of(cases[0].prompt)}</p>' if one else ""
     first = f'<th style="{_CELL};border-top:0;width:{"76px" if one else "20%"}"></th>'
     return (
-        f'<div style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;overflow:auto">'
+        f'<div data-lgnb="run" style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;'
+        f'overflow:auto">'
         f'{prompt}<table style="border-collapse:collapse;width:100%;table-layout:fixed;margin:0">'
         f"<thead><tr>{first}{head}</tr></thead><tbody>{body}{_totals(labels, cases)}</tbody></table></div>"
     )

@@ -77,8 +77,8 @@ def static_html(tree: RunTree, *, title: str | None = None, details: bool = Fals
     runs = [root for root in tree.roots if root.kind == "run"]
     body = "".join(_nodes(tree.roots, 0, headings=_side_by_side(runs)))
     return (
-        f'<div style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;line-height:1.55;'
-        f'text-align:left">'
+        f'<div data-lgnb="run" style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;'
+        f'line-height:1.55;text-align:left">'
         f"{_header(runs, title)}"
         f'<div style="max-height:640px;overflow:auto;padding:4px 16px 16px 16px">{body}</div>'
         f"{_figures(tree) if details else ''}</div>"

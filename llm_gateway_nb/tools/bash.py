@@ -48,7 +48,7 @@ def make_bash_tool(
         model_config = ConfigDict(extra="forbid")
 
         command: str = Field(description="The command, as typed into bash.", min_length=1)
-        timeout: float = Field(default=seconds, gt=0, le=most, description="Seconds it may run.")
+        timeout: float = Field(default=seconds, gt=0, le=most, description="Seconds it may run.", repr=False)
 
     async def execute(given: Bash, ctx: ToolContext) -> ToolExecutionResult[dict[str, Any]]:
         output = _Output(max_output, ctx)

@@ -62,13 +62,16 @@ def _by_json_schema(tool: ToolDefinition, schema: dict[str, Any], arguments: dic
 
 
 def plain_input(validated: Any) -> Any:
-    """The arguments that really run, as JSON: defaults filled in, but for those that are None and say nothing."""
+    """The arguments that really run, as JSON: defaults filled in, but for those that say nothing: a None, and a field
+    with `repr=False` that the model left out."""
     if not isinstance(validated, BaseModel):
         return validated
-    fields = type(validated).model_fields
+    fields, given = type(validated).model_fields, validated.model_fields_set
     dumped = validated.model_dump(mode="json")
-    return {key: value for key, value in dumped.items() if not (value is None and _default_is_none(fields.get(key)))}
+    return {key: value for key, value in dumped.items() if not _says_nothing(value, fields.get(key), key in given)}
 
 
-def _default_is_none(field: FieldInfo | None) -> bool:
-    return field is not None and not field.is_required() and field.default is None
+def _says_nothing(value: Any, field: FieldInfo | None, given: bool) -> bool:
+    if field is None or field.is_required():
+        return False
+    return not field.repr and not given if field.default is not None else value is None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llm_gateway_nb.errors import ConfigurationError, ToolInputError
-from llm_gateway_nb.tools import bash_tool, validate_input
+from llm_gateway_nb.tools import bash_tool, plain_input, validate_input
 from llm_gateway_nb.types import ToolContext, ToolExecutionResult
 
 
@@ -94,6 +94,10 @@ def test_the_time_limit_is_in_the_schema_and_applied_from_there() -> None:
     assert validate_input(bash_tool, {"command": "ls", "timeout": 10}).timeout == 10
     assert validate_input(bash_tool(timeout=60), {"command": "ls"}).timeout == 60
     assert bash_tool.json_schema()["properties"]["timeout"]["default"] == 5
+    assert plain_input(validate_input(bash_tool, {"command": "ls"})) == {"command": "ls"}, (
+        "what nobody said is not shown"
+    )
+    assert plain_input(validate_input(bash_tool, {"command": "ls", "timeout": 5})) == {"command": "ls", "timeout": 5}
 
 
 async def test_no_folder_of_the_workspace_is_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
