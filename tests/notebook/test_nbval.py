@@ -80,8 +80,8 @@ def test_a_changed_transcript_fails_with_a_diff_that_can_be_read(executed: Path,
     (tmp_path / "changed.ipynb").write_text(json.dumps(notebook))
     done = pytest_in(tmp_path, "--nbval")
     assert f"2 failed, {len(CELLS) - 2} passed" in done.stdout
-    assert starting(done.stdout, "-bash") == ['-bash(command="rm y", timeout=5.0)']
-    assert starting(done.stdout, "+bash") == ['+bash(command="rm x", timeout=5.0)']
+    assert starting(done.stdout, "-bash") == ['-bash(command="rm y")']
+    assert starting(done.stdout, "+bash") == ['+bash(command="rm x")']
     assert "-afterwards\n+after\n" in done.stdout
     assert "<div" not in done.stdout
 

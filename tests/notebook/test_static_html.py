@@ -106,7 +106,7 @@ class Checker(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in TAGS
         for name, value in attrs:
-            assert name in {"style", "open"} | ATTRIBUTES.get(tag, set())
+            assert name in {"style", "open", "data-lgnb"} | ATTRIBUTES.get(tag, set())
             if name == "style":
                 assert {rule.split(":")[0] for rule in str(value).split(";") if rule} <= STYLES
             if name == "href":
