@@ -41,4 +41,4 @@ async def test_a_prefix_rule_lets_no_second_command_run_beside_the_first() -> No
     (relay,) = [event for event in events if isinstance(event, RelayEvent)]
     assert relay.why == 'asked because: no rule covers bash(command="tee evil")'
     (told,) = [event for event in events if isinstance(event, ToolCallEvent)]
-    assert told.input == {"command": "echo one; echo two | tee evil", "timeout": 5.0}
+    assert told.input == {"command": "echo one; echo two | tee evil"}
