@@ -220,6 +220,8 @@ class BasicSession:
                 f"The model called {', '.join(missing.values())} and waits for the result: add_tool_result("
                 f"{next(iter(missing))!r}, …) comes before the next question."
             )
+        if not prompt and (not history or isinstance(history[-1], AssistantMessage | SystemMessage)):
+            await asked_messages(prompt, media=media)  # raises, where nothing else is asked with it
         return await asked_messages(prompt, messages=history, media=media), len(history)
 
     def _commit(self, asked: Sequence[Message], said: AssistantMessage) -> None:

@@ -20,13 +20,15 @@ from pydantic import (
     PlainSerializer,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
-from pydantic_core import from_json
 
 from llm_gateway_nb.errors import RemoteError
 from llm_gateway_nb.types.content import ContentPart
 from llm_gateway_nb.types.permissions import PermissionResponse, RelayResponse
-from llm_gateway_nb.types.wire import WireModel, dump_wire, new_id, optional, text_of
+from llm_gateway_nb.types.wire import WireModel, dump_wire, new_id, optional, read_wire, text_of
 
 __all__ = [
     "BudgetRelayEvent",
@@ -56,6 +58,22 @@ __all__ = [
 ]
 
 EndReason = Literal["final", "max_iterations", "error", "cancelled", "budget"]
+
+_FROM_A_PEER = object()
+"""The context of reading an event, in which a word that we do not know is no mistake."""
+
+
+def _or_a_newer_word(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """A word of a closed set; from the wire also one that a newer peer has added to it, which is kept as it is."""
+    try:
+        return read(value)
+    except ValidationError:
+        if info.context is _FROM_A_PEER and isinstance(value, str):
+            return value
+        raise
+
+
+_Newer = WrapValidator(_or_a_newer_word)
 
 
 class EventBase(WireModel):
@@ -98,7 +116,7 @@ class HarnessEndEvent(EventBase):
     """
 
     type: Literal["harness_end"] = "harness_end"
-    reason: EndReason | None = optional()
+    reason: Annotated[EndReason | None, _Newer] = optional()
     iterations: int | None = optional()
     total_usage: TotalUsage | None = optional()
     finish_reason: str | None = optional()
@@ -141,7 +159,7 @@ class ToolResultEvent(EventBase):
     name: str
     output: Any = None
     result: Any = optional()
-    status: Literal["ok", "denied", "error", "cancelled"] | None = optional()
+    status: Annotated[Literal["ok", "denied", "error", "cancelled"] | None, _Newer] = optional()
 
 
 class ToolProgressEvent(EventBase):
@@ -413,14 +431,15 @@ _RELAY_BY_KIND: dict[str, type[EventBase]] = {"permission": RelayEvent, "budget"
 def parse_event(data: str | bytes | Mapping[str, Any]) -> HarnessEvent:
     """An event from its wire form: JSON text, or the dict of it.
 
-    An unknown kind gives an `UnknownEvent`. An event without a `timestamp` stays without one.
+    An unknown kind gives an `UnknownEvent`, and an unknown `reason` or `status` stays as it is. An event without a
+    `timestamp` stays without one.
 
     Raises:
         ValueError: not JSON, not an object, or an object that is not an event.
     """
     if isinstance(data, str | bytes):
         try:
-            data = from_json(data, allow_inf_nan=False)
+            data = read_wire(data)
         except TypeError as error:  # a lone surrogate in a str
             raise ValueError("an event is JSON text, and this text has no UTF-8 form") from error
     if not isinstance(data, Mapping):
@@ -434,7 +453,8 @@ def parse_event(data: str | bytes | Mapping[str, Any]) -> HarnessEvent:
     else:
         cls = _BY_TYPE.get(kind, UnknownEvent)
     try:
-        return cls.model_validate({"timestamp": None, **data})  # type: ignore[return-value]  # the table holds members of the union
+        whole = {"timestamp": None, **data}
+        return cls.model_validate(whole, context=_FROM_A_PEER)  # type: ignore[return-value]  # the table holds members of the union
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])

@@ -6,6 +6,7 @@ do not know come from a newer peer and are kept. Names and shapes are the LLM Ga
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json, to_jsonable_python
 
-__all__ = ["WireModel", "dump_wire", "new_id", "optional", "text_of"]
+__all__ = ["WireModel", "dump_wire", "new_id", "optional", "read_wire", "text_of"]
 
 
 class WireModel(BaseModel):
@@ -54,11 +55,33 @@ def dump_wire(model: BaseModel) -> dict[str, Any]:
     """
     try:
         # By way of JSON text: whatever comes back from there is JSON, and nothing has to be looked at twice.
-        json = model.__pydantic_serializer__.to_json(model, fallback=text_of, warnings=False)
-        wire: dict[str, Any] = from_json(json)
+        text = model.__pydantic_serializer__.to_json(model, fallback=text_of, warnings=False)
+        wire: dict[str, Any] = from_json(text)
     except Exception:  # noqa: BLE001  (a tool's output may hold anything, with serializers of its own that raise anything)
         wire = _readable_model(model).model_dump(mode="json", fallback=text_of, warnings=False)
     return wire
+
+
+def read_wire(text: str | bytes) -> Any:
+    """JSON, as any peer may write it: JavaScript escapes half a surrogate pair, which becomes U+FFFD.
+
+    Raises:
+        ValueError: it is no JSON.
+        TypeError: a str with a lone surrogate in it.
+    """
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        if "surrogate" not in str(error) and "hex escape" not in str(error):
+            raise
+        try:
+            return _readable(json.loads(text, parse_constant=_no_number))
+        except RecursionError:
+            raise ValueError("it is nested too deep") from None
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def text_of(value: object) -> str:

@@ -123,3 +123,40 @@ def test_the_dict_that_was_read_is_not_changed() -> None:
     before = json.dumps(wire)
     assert isinstance(parse_event(wire), ToolCallEvent)
     assert json.dumps(wire) == before
+
+
+@pytest.mark.parametrize("escape", [r"\ud800", r"\udc00", r"\ud83d and \ude00", r"\ude00\ud83d"])
+@pytest.mark.parametrize("encode", [str, str.encode])
+def test_half_a_surrogate_pair_as_javascript_escapes_it_is_read(escape: str, encode: Any) -> None:
+    wire = '{"type": "text", "runId": "r", "id": "1", "content": "a%s", "x": {"k%s": ["%s"]}}' % ((escape,) * 3)
+    event = parse_event(encode(wire))
+    assert isinstance(event, TextEvent)
+    assert event.content.startswith("a\N{REPLACEMENT CHARACTER}")
+    assert parse_event(json.dumps(dump_event(event))) == event
+    assert r"\ud83d\ude00" not in wire
+    whole = parse_event(r'{"type": "text", "runId": "r", "id": "1", "content": "\ud83d\ude00 \ud800"}')
+    assert isinstance(whole, TextEvent)
+    assert whole.content == "\N{GRINNING FACE} \N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("rest", ["NaN}", "1", "[" * 100_000])
+def test_half_a_pair_makes_no_json_of_what_is_none(rest: str) -> None:
+    with pytest.raises(ValueError):
+        parse_event(r'{"type": "text", "runId": "r", "id": "1", "content": "\ud800", "x": ' + rest)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        {"type": "harness_end", "runId": "r", "reason": "paused", "totalUsage": {"inputTokens": 1, "outputTokens": 2}},
+        {"type": "tool_result", "runId": "r", "id": "1", "name": "n", "output": "o", "status": "deferred"},
+    ],
+)
+def test_a_word_that_a_newer_peer_has_added_is_kept_and_no_error(wire: dict[str, Any]) -> None:
+    event = parse_event(wire)
+    assert not isinstance(event, UnknownEvent)
+    assert dump_event(event) == wire
+    with pytest.raises(ValueError):
+        type(event).model_validate(wire)  # here nobody misspells one
+    with pytest.raises(ValueError):
+        parse_event({**wire, "reason": 3, "status": 3})
