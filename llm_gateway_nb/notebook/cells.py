@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import nh3
@@ -128,11 +129,15 @@ def _tool(node: Node, counter: _Counter, depth: int) -> Iterator[Cell]:
     given = arguments if isinstance(arguments, Mapping) else {}
     ran = node.status not in {"denied", "asking"}
     known = {"tool": name, "status": node.status, "approvals": _approvals(node)}
-    if "cell" in node.props:  # which is the code cell, and comes below
-        if known["approvals"]:
-            asked = [plain_markdown(answer(child)) for child in node.children if child.kind == "relay"]
-            yield _markdown("\n\n".join(f"*asked: {each}*" for each in asked), **known)
-    elif name == "python" and isinstance(given.get("code"), str) and ran:
+    if "cell" in node.props:  # its code ran in a REPL: that is the code cell, and it has what is known of the call
+        below = [child for child in node.children if child.kind != "relay"]
+        for cell in chain.from_iterable(_cells(child, counter, depth + 1) for child in below):
+            if known and cell["cell_type"] == "code":
+                cell["metadata"] = _metadata({**cell["metadata"].get("llm_gateway_nb", {}), **known})
+                known = {}
+            yield cell
+        return
+    if name == "python" and isinstance(given.get("code"), str) and ran:
         yield _code(given["code"], _outputs(node), counter.next(), **known)
     elif name == "bash" and isinstance(given.get("command"), str) and ran:
         yield _code(f"%%bash\n{given['command']}", _outputs(node), counter.next(), **known, arguments=dict(given))

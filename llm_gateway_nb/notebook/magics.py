@@ -28,12 +28,18 @@ from llm_gateway_nb.harnesses import create_agent_harness
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.start import run_sync
 from llm_gateway_nb.providers import LLM, create_llm, list_providers
-from llm_gateway_nb.tools import agent_tool, bash_tool, patch_tool, read_tool
+from llm_gateway_nb.tools import agent_tool, bash_tool, patch_tool, python_tool, read_tool
 from llm_gateway_nb.types import Message, ToolDefinition, ToolPermission
 
 __all__ = ["AgentMagics", "load_ipython_extension", "unload_ipython_extension"]
 
-_BUILT_IN = {"agent_tool": agent_tool, "bash_tool": bash_tool, "patch_tool": patch_tool, "read_tool": read_tool}
+_BUILT_IN = {
+    "agent_tool": agent_tool,
+    "bash_tool": bash_tool,
+    "patch_tool": patch_tool,
+    "python_tool": python_tool,
+    "read_tool": read_tool,
+}
 _APPROVALS = ("ask", "allow", "deny", "recorded")
 
 

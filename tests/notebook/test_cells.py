@@ -13,7 +13,7 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
-from llm_gateway_nb import bash_tool, create_agent_harness, run
+from llm_gateway_nb import bash_tool, create_agent_harness, python_tool, run
 from llm_gateway_nb.graph import fold
 from llm_gateway_nb.notebook.cells import as_markdown, as_notebook
 from llm_gateway_nb.notebook.plain_markdown import fenced, plain_markdown
@@ -105,6 +105,18 @@ async def test_a_shell_call_is_a_cell_that_can_be_run_and_says_who_allowed_it(tm
     markdown = result.to_markdown()
     assert markdown.startswith("# Hi\n\n**You:** Say hi.\n\n```bash\necho hi\n```\n\n*asked: approved by policy")
     assert markdown.endswith("Done.\n")
+
+
+@pytest.mark.kernel
+async def test_a_python_call_is_one_cell_with_its_own_output_and_its_approval() -> None:
+    agent = create_agent_harness(ScriptedLLM([call("python", code="n = 6 * 7\nprint(n)"), "It is 42."]))
+    notebook = (await run(agent, "Compute.", tools=[python_tool], approvals="allow")).to_notebook()
+    nbformat.validate(nbformat.from_dict(notebook))
+    _, ran, said = notebook["cells"]
+    assert (ran["cell_type"], ran["source"], ran["outputs"][0]["text"]) == ("code", "n = 6 * 7\nprint(n)", "42\n")
+    (approval,) = ran["metadata"]["llm_gateway_nb"]["approvals"]
+    assert (approval["answer"], approval["by"]) == ("approved", "policy")
+    assert said["source"] == "It is 42."
 
 
 ATTACKS = [
