@@ -35,4 +35,5 @@ def _in_use(folder: Path) -> bool:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def repl() -> AsyncIterator[Repl]:
     async with Repl(max_output=2_000) as repl:
+        await repl.execute("import asyncio, os")  # no test may need another one to have run
         yield repl

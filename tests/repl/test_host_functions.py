@@ -53,6 +53,7 @@ def gates(name: str) -> tuple[asyncio.Event, asyncio.Event, asyncio.Event]:
 async def repl() -> AsyncIterator[Repl]:
     functions = {"ask": ask, "run": run, "fail": fail, "hold": hold}
     async with Repl(functions=functions, variables={"context": "some text"}, answers=True) as repl:
+        await repl.execute("import asyncio")  # no test may need another one to have run
         yield repl
 
 

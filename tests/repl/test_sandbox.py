@@ -28,6 +28,7 @@ async def sandbox() -> AsyncIterator[Repl]:
     except ConfigurationError as error:
         pytest.skip(str(error))
     async with Repl("sandbox", functions={"double": double}, variables={"context": "text"}) as repl:
+        await repl.execute("import socket")  # no test may need another one to have run
         yield repl
 
 

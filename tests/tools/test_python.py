@@ -17,6 +17,7 @@ from llm_gateway_nb.errors import ConfigurationError, ToolError
 from llm_gateway_nb.graph import fold
 from llm_gateway_nb.harnesses import create_agent_harness
 from llm_gateway_nb.repl import Repl, check_sandbox
+from llm_gateway_nb.repl.spare import SPARES
 from llm_gateway_nb.testing import ScriptedLLM, call
 from llm_gateway_nb.tools import python_tool
 from llm_gateway_nb.types import (
@@ -42,7 +43,7 @@ def no_process_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     before = below()
     yield
-    assert below() - before == set()
+    assert below() - before - {SPARES.pid} == set()
 
 
 async def collect(*turns: Any, tool: Any = python_tool, permissions: Permissions | None = MAY) -> list[HarnessEvent]:
@@ -259,6 +260,7 @@ async def test_there_it_asks_every_time_and_always_is_not_offered(notebook: Repl
 @in_notebook
 async def test_there_a_plot_and_a_table_are_what_a_cell_shows_and_the_cell_itself_shows_none(notebook: Repl) -> None:
     code = (
+        "import pandas as pd\ndf = pd.DataFrame({'a': [1]})\n"
         "out = await results('import matplotlib.pyplot as plt\\nplt.plot([1, 2]);', 'df')\n"
         "print([sorted(bundle) for cell in cells() for bundle in cell.mime])"
     )
