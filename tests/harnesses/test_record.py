@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from llm_gateway_nb import create_agent_harness, create_llm, run, start, tool
+from llm_gateway_nb import agent_tool, create_agent_harness, create_llm, create_rlm_harness, run, start, tool
 from llm_gateway_nb.errors import ConfigurationError, ProviderAPIError, RateLimitError, RecordingError, ReplayError
-from llm_gateway_nb.harnesses import record, replay
+from llm_gateway_nb.harnesses import RlmConfig, record, replay
 from llm_gateway_nb.recording import Recording
 from llm_gateway_nb.testing import ScriptedLLM, Turn, call
 from llm_gateway_nb.types import (
@@ -332,6 +332,29 @@ async def test_the_model_calls_of_any_harness_are_recorded_and_replayed(tmp_path
         after = await run(ThirtyLines(llm), "Do it.")
     assert after.transcript() == before.transcript()
     assert "First this" not in before.transcript()
+
+
+@pytest.mark.kernel
+async def test_an_rlm_is_recorded_and_replayed_with_the_calls_that_its_code_makes(tmp_path: Path) -> None:
+    code = "```python\na = await llm_query('What is 2+2?')\nprint(a)\n```"
+    config = RlmConfig(max_depth=0)
+    model = ScriptedLLM([code, "4", "```python\nFINAL(a)\n```"])
+    asked = {"prompt": "Add.", "context": "x" * 100}
+    before = await run(create_rlm_harness(model, config=config), **asked, record=tmp_path / "run.jsonl")
+    with create_llm("replay", tmp_path / "run.jsonl") as llm:
+        after = await run(create_rlm_harness(llm, config=config), **asked)
+    assert (before.text, after.transcript()) == ("4", before.transcript())
+    assert (await run(replay(tmp_path / "run.jsonl"))).transcript() == before.transcript()
+
+
+async def test_subagents_side_by_side_are_recorded_and_replayed(tmp_path: Path) -> None:
+    turns = [[call("agent", task="one"), call("agent", task="two")], "Done.", "Done.", "Both are."]
+    asked = {"prompt": "Go.", "tools": [agent_tool], "permissions": {"allowlist": ["agent"]}}
+    before = await run(agent(turns), **asked, record=tmp_path / "run.jsonl")
+    with create_llm("replay", tmp_path / "run.jsonl") as llm:
+        after = await run(create_agent_harness(llm), **asked)
+    assert (after.text, after.reason) == (before.text, "final") == ("Both are.", "final")
+    assert sorted(after.transcript().split("\n")) == sorted(before.transcript().split("\n"))
 
 
 async def test_two_recordings_one_inside_the_other_both_have_the_model(tmp_path: Path) -> None:
