@@ -11,7 +11,7 @@ export class CardView {
     this.send = send;
     this.drawn = "";
     this.card = h("div", "");
-    this.live = h("span", "live", "live");
+    this.live = h("span", "alive", "live");
     this.element = h("div", "", this.card);
     this.element.className = "lgnb lgnb-thing";
     this.element.setAttribute("data-lm-suppress-shortcuts", "true");
