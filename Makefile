@@ -1,6 +1,6 @@
 # `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help binder demo test lint types runtimes unit browser notebooks matrix bench screenshots weights chromium install clean
+.PHONY: help binder demo test lint types runtimes unit js browser notebooks matrix bench watching screenshots weights chromium install clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -25,7 +25,7 @@ else
 		$(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
 endif
 
-test: install lint types unit weights notebooks chromium browser ## everything that CI runs
+test: install lint types unit js weights notebooks chromium browser ## everything that CI runs
 
 lint: install ## style, and imports that point down
 	$(BIN)/ruff check .
@@ -44,6 +44,14 @@ notebooks: install weights ## every notebook, executed and compared with what is
 binder: install ## what Binder does, in a clean environment: a minute or more, and the network
 	$(BIN)/python -m pytest -m slow tests/test_binder.py
 
+js: ## the page's side: tsc over its types, node's own test runner (needs node and npm; using the package needs neither)
+	@if command -v npm >/dev/null; then \
+		{ [ node_modules/.installed -nt package.json ] || { npm install --silent && touch node_modules/.installed; }; } && \
+		npm run --silent check && npm test --silent; \
+	else \
+		echo "make: node and npm are not here: types and tests of the panel's page side were NOT run ('apt-get install npm')." >&2; \
+	fi
+
 browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns 2 -m browser
 
@@ -60,6 +68,9 @@ $(ABSTRACTCORE): # a peer of the benchmarks, with its hundred packages, apart fr
 	$(PYTHON) -m venv .venvs/abstractcore
 	.venvs/abstractcore/bin/python -m pip install --quiet --disable-pip-version-check abstractcore openai aiohttp || \
 		{ rm -rf .venvs/abstractcore; echo "make: AbstractCore can't be installed here; the benchmark leaves it out." >&2; }
+
+watching: install chromium ## what it costs a page to watch a run: the panel beside widgets, update_display and rich.live
+	$(BIN)/python benchmarks/watching.py
 
 screenshots: install chromium ## the README's pictures, taken anew
 	$(BIN)/python tests/support/screenshots.py docs/screenshots

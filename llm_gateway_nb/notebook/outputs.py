@@ -1,12 +1,15 @@
 """Where a run is shown: the outputs of a cell, live and static.
 
 An awaited run has the live one while it runs, emptied at its end (0 px high), and then the static one, made in the cell. A
-started run has both from the start; the static one is filled by updates, now and then and at the end. Where nobody can
+started run has both from the start; the static one is filled by updates, now and then and at the end. While the live one is
+on a page, the page's stylesheet hides the static one beside it. A notebook that is saved in the middle of an awaited run
+holds what there was: a run that takes a while gets a third output, static, that is emptied at its end. Where nobody can
 watch, the live one is left out: a widget that is dead when the notebook is opened would hide the HTML behind an error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import Any
@@ -47,18 +50,19 @@ class CellOutputs:
         self._title = title
         self._awaited = awaited
         self._live_id, self._static_id = new_id(), new_id()
+        self._placed = not awaited
         self._next_update = time.monotonic() + _UPDATE_SECONDS
+        self._timer: asyncio.TimerHandle | None = None
         display(_EMPTY if panel is None else live_bundle(panel), raw=True, display_id=self._live_id)
         if not awaited:
             display(static_bundle(tree, title), raw=True, display_id=self._static_id, metadata=_GOING_ON)
 
     def changed(self) -> None:
-        """Something happened; write the static output again if its last time is long enough ago."""
-        now = time.monotonic()
-        if not self._awaited and now >= self._next_update:
-            self._update(_GOING_ON)
-            took = time.monotonic() - now
-            self._next_update = now + max(_UPDATE_SECONDS, 50 * took)
+        """Something happened; write the static output again, now or once its last time is long enough ago."""
+        if self._timer is not None or (self._awaited and self._panel is None):
+            return
+        wait = self._next_update - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(max(0, wait), self._update_late)
 
     def refresh(self) -> None:
         """Write the static output of a started run again, on behalf of the cell that runs now: nbclient takes updates from
@@ -67,16 +71,30 @@ class CellOutputs:
 
     def close(self) -> None:
         """The run is over. Of an awaited run this has to be called in the cell."""
-        if self._awaited:
-            if self._panel is not None:
-                update_display(_EMPTY, raw=True, display_id=self._live_id)
-            display(static_bundle(self._tree, self._title), raw=True)
-        else:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._awaited:
             self._update()
+            return
+        if self._panel is not None:
+            update_display(_EMPTY, raw=True, display_id=self._live_id)
+        if self._placed:  # without any data nbval does not count it: a run that took less has no such output
+            update_display({}, raw=True, display_id=self._static_id)
+        display(static_bundle(self._tree, self._title), raw=True)
+
+    def _update_late(self) -> None:
+        self._timer = None
+        began = time.monotonic()
+        self._update(_GOING_ON)
+        self._next_update = time.monotonic() + max(_UPDATE_SECONDS, 50 * (time.monotonic() - began))
 
     def _update(self, metadata: dict[str, Any] | None = None) -> None:
         bundle = static_bundle(self._tree, self._title)
-        update_display(bundle, raw=True, display_id=self._static_id, metadata=metadata or {})
+        if self._placed:
+            update_display(bundle, raw=True, display_id=self._static_id, metadata=metadata or {})
+        else:
+            self._placed = True
+            display(bundle, raw=True, display_id=self._static_id, metadata=metadata or {})
 
 
 _UPDATE_SECONDS = 5.0

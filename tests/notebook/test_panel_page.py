@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from support.attacks import ATTACKS, attack_events
 from support.jupyter import browser as launched_browser
 
 from llm_gateway_nb.graph.fold import fold_answer, fold_event
 from llm_gateway_nb.graph.tree import RunTree
+from llm_gateway_nb.notebook.markdown import markdown
 from llm_gateway_nb.notebook.panel import RunPanel
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
@@ -29,7 +32,6 @@ from llm_gateway_nb.types import (
     ToolCallEvent,
     ToolProgressEvent,
     ToolResultEvent,
-    UnknownEvent,
     UsageEvent,
     UserEvent,
 )
@@ -311,7 +313,7 @@ def test_approve_sends_one_answer_and_the_answer_takes_the_place_of_the_buttons(
     assert stage.sent == [{"k": "relay", "id": "q1", "approved": True}]
     fold_answer(stage.tree, "q1", RelayResponse(approved=True), by="person")
     stage.show()
-    expect(page.get_by_text("Approved by you")).to_be_visible()
+    expect(page.locator(".lgnb-answer", has_text="Approved by you")).to_be_visible()
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
     expect(page.locator(".lgnb-status")).to_have_text("running")
 
@@ -339,7 +341,7 @@ def test_deny_takes_a_reason(stage: Stage) -> None:
     assert stage.sent == [{"k": "relay", "id": "q1", "approved": False, "reason": "a day too late"}]
     fold_answer(stage.tree, "q1", RelayResponse(approved=False, reason="a day too late"), by="person")
     stage.show()
-    expect(page.get_by_text("Denied by you: a day too late")).to_be_visible()
+    expect(page.locator(".lgnb-answer", has_text="Denied by you: a day too late")).to_be_visible()
 
 
 def test_keys_act_only_while_the_question_has_the_focus_and_never_reach_the_notebook(stage: Stage) -> None:
@@ -398,7 +400,7 @@ def test_the_arguments_can_be_edited_before_they_run(stage: Stage) -> None:
     assert stage.sent == [{"k": "relay", "id": "q1", "approved": True, "input": edited}]
     fold_answer(stage.tree, "q1", RelayResponse(approved=True, input=edited), by="person")
     stage.show()
-    expect(page.get_by_text("Approved by you, with other arguments")).to_be_visible()
+    expect(page.locator(".lgnb-answer", has_text="Approved by you, with other arguments")).to_be_visible()
 
 
 def test_all_questions_like_this_are_approved_at_once_and_no_other(stage: Stage) -> None:
@@ -494,8 +496,8 @@ def test_withdrawn_denied_by_policy_and_budget_questions(stage: Stage) -> None:
     assert stage.sent == [{"k": "relay", "id": "b", "approved": True}]
     fold_answer(stage.tree, "q2", RelayResponse(approved=False, reason="not here"), by="policy")
     stage.fold(HarnessEndEvent(run_id="r", reason="cancelled"))
-    expect(page.get_by_text("Denied by policy: not here")).to_be_visible()
-    expect(page.get_by_text("Withdrawn")).to_have_count(2)
+    expect(page.locator(".lgnb-answer", has_text="Denied by policy: not here")).to_be_visible()
+    expect(page.locator(".lgnb-answer", has_text="Withdrawn")).to_have_count(2)
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
 
 
@@ -590,19 +592,6 @@ def test_nothing_is_left_running_when_a_view_and_its_model_go(stage: Stage) -> N
 
 # -- what must never happen --------------------------------------------------------------------------------------------
 
-ATTACKS = [
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    "<svg onload=alert(1)>",
-    "<iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
-    "<details open ontoggle=alert(1)>",
-    "[x](javascript:alert(1)) ![x](http://leak.invalid/a.png)",
-    "`<img src=x onerror=alert(1)>` **<img src=x onerror=alert(1)>**",
-    "# <img src=x onerror=alert(1)>",
-    "```html\n<script>alert(1)</script>\n```\n",
-    "@@ <img src=x onerror=alert(1)> @@\n+<script>alert(1)</script>",
-]
-
 
 def test_no_markup_of_a_model_becomes_an_element(stage: Stage) -> None:
     page = stage.page
@@ -610,49 +599,174 @@ def test_no_markup_of_a_model_becomes_an_element(stage: Stage) -> None:
     page.on("request", lambda request: requests.append(request.url))
     stage.fold(HarnessStartEvent(run_id="r", model=ATTACKS[0]))
     for number, attack in enumerate(ATTACKS):
-        stage.fold(
-            UserEvent(run_id=f"u{number}", content=attack),
-            ReasoningEvent(run_id="r", id=f"th{number}", content=attack),
-            text(attack, f"t{number}"),
-            ToolCallEvent(
-                run_id="r", id=f"c{number}", name=attack, input={attack: attack, "command": attack, "n": [attack]}
-            ),
-            ToolProgressEvent(run_id="r", tool_call_id=f"c{number}", name=attack, content={"text": attack}),
-            ErrorEvent(run_id="r", tool_call_id=f"c{number}", error=ValueError(attack)),
-            ToolResultEvent(run_id="r", id=f"c{number}", name=attack, output={"a": attack}, status="error"),
-            RelayEvent(
-                run_id="r",
-                id=f"q{number}",
-                tool_call_id=f"d{number}",
-                tool=attack,
-                params={attack: attack, "command": attack, "text": f"{attack}\n"},
-                rule={"tool": attack, "params": {attack: attack}},
-                why=attack,
-            ),
-            ReplInputEvent(run_id="r", id=f"i{number}", code=attack),
-            ReplOutputEvent(
-                run_id="r",
-                id=f"i{number}",
-                stdout=attack,
-                error=attack,
-                done=True,
-                mime=[{"data": {"text/html": attack, "text/plain": attack, "image/png": f'"{attack}'}}],
-            ),
-            UnknownEvent(run_id="r", type=f"odd{attack}", more=attack),
-        )
-        fold_answer(
-            stage.tree, f"q{number}", RelayResponse(approved=number % 2 == 0, always=True, reason=attack), by=attack
-        )
-    stage.show()
+        stage.fold(*attack_events(number, attack))
     expect(page.locator(".lgnb-relay-done")).to_have_count(len(ATTACKS))
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = !d.open))")
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     page.evaluate("document.querySelectorAll('.lgnb-more').forEach((b) => b.click())")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-    bad = "img, script, svg:not(.lgnb-icon), iframe, a:not([href^=http]), form, object, embed, [onerror], [onload], [ontoggle]"
-    assert page.locator(".lgnb").locator(bad).count() == 0
+    bad = "img, script, style, svg:not(.lgnb-icon), iframe, a:not([href^=http]), form, object, embed"
+    handlers = "[onerror], [onload], [ontoggle], [onclick], [onmouseover]"
+    assert page.locator(".lgnb").locator(f"{bad}, {handlers}").count() == 0
+    assert page.get_by_role("button", name="Approve").count() == 0
+    box = page.locator(".lgnb").bounding_box()
+    assert box is not None
+    assert box["width"] <= 900
     assert page.evaluate("alerts") == 0
     assert requests == []
+
+
+MARKDOWN = """# One
+
+Two lines
+with **bold**, *slanted*, ***both***, `code`, ~~gone~~, [a link](https://x.org/a_(b)), <https://y.org>, snake_case_names.
+2 * 3 * 4, \\*stars\\*, **half, ![cat](http://leak.invalid/x.png)
+
+1. first
+   - inner **one**
+   - inner two
+2. second
+
+- [x] done
+- [ ] not
+
+| left | right |
+|:--|--:|
+| `a` | 1 |
+| b | 2 |
+
+> quoted
+> *twice*
+
+```python
+def f(x):
+    return x  # all
+
+print("end")
+```
+
+***
+### Last
+"""
+
+SKELETON = """(root) => {
+  const kept = new Set(["p", "strong", "em", "s", "code", "a", "ul", "ol", "li", "table", "tr", "th", "td", "blockquote", "hr", "pre", "h3", "h4", "h5"]);
+  const walk = (node) => {
+    if (node.nodeType === 3) return node.data.replace(/\\s+/g, " ");
+    if (node.tagName === "BUTTON") return "";
+    const tag = node.tagName.toLowerCase();
+    if (tag === "br" || (tag === "div" && node.closest("pre"))) return " " + [...node.childNodes].map(walk).join("");
+    const inside = [...node.childNodes].map(walk).join("");
+    const loose = tag === "p" && node.parentElement.tagName === "LI"; // a tight list has none in one of the two
+    return kept.has(tag) && !loose ? `<${tag}>${inside}</${tag}>` : inside;
+  };
+  return walk(root).replace(/\\s+/g, " ").replace(/ ?(<[^>]*>) ?/g, "$1");
+}"""
+
+
+def test_markdown_looks_the_same_live_and_saved(stage: Stage) -> None:
+    stage.fold(START, text(MARKDOWN))
+    expect(stage.page.locator(".lgnb-text h5")).to_have_text("Last")
+    live = stage.page.locator(".lgnb-text").evaluate(SKELETON)
+    stage.page.set_content(f"<div id=saved>{markdown(MARKDOWN)}</div>")
+    assert stage.page.locator("#saved").evaluate(SKELETON) == live
+
+
+# -- for all -----------------------------------------------------------------------------------------------------------
+
+
+def everything(stage: Stage) -> None:
+    """A run with a bit of all that a panel shows, one question of a subagent open."""
+    stage.fold(
+        UserEvent(run_id="u", content="How many lines?"),
+        START,
+        ReasoningEvent(run_id="r", id="th", content="Count them."),
+        text(MARKDOWN),
+        ToolCallEvent(run_id="r", id="c9", name="patch", input={"path": "a.py", "patch": "@@ -1 +1 @@\n-a\n+b\n"}),
+        ToolResultEvent(run_id="r", id="c9", name="patch", output="\x1b[31mno\x1b[0m", status="error"),
+        ReplInputEvent(run_id="r", id="i", code="print(1)  # one", iteration=1),
+        ReplOutputEvent(run_id="r", id="i", stdout="1", done=True, error="\x1b[31mValueError\x1b[0m: x", duration_ms=3),
+        ToolCallEvent(run_id="r", id="c0", name="agent", input={"task": "look at the notes"}),
+        HarnessStartEvent(run_id="s", parent_id="c0", model="small"),
+        ASK.model_copy(update={"run_id": "s", "parent_id": "c0"}),
+        UsageEvent(run_id="r", input_tokens=1200, output_tokens=34),
+    )
+    expect(stage.page.get_by_role("button", name="Approve").first).to_be_visible()
+    stage.page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+
+
+AXE = {
+    "resultTypes": ["violations"],
+    "rules": {"heading-order": {"enabled": False}},
+}  # the headings are the model's own
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_of(stage: Stage, theme: str) -> None:
+    page = stage.page
+    if theme == "dark":
+        page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+        page.add_style_tag(content=DARK)
+    everything(stage)
+    page.get_by_role("button", name="Edit").first.click()
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Copy or save").click()
+    found = Axe().run(page, context=".lgnb", options=AXE)
+    assert found.violations_count == 0, found.generate_report()
+
+
+DARK = """body { --jp-layout-color0: #111; --jp-layout-color1: #212121; --jp-content-font-color1: #fff; background: #111 }
+body { --jp-brand-color1: #64b5f6 }"""
+
+
+@pytest.mark.parametrize("how", ["320 pixels wide", "zoomed to 200 %", "in forced colours, without motion"])
+def test_nothing_is_cut_off(stage: Stage, how: str) -> None:
+    page = stage.page
+    match how:
+        case "320 pixels wide":
+            page.set_viewport_size({"width": 320, "height": 700})
+        case "zoomed to 200 %":
+            page.evaluate("document.documentElement.style.zoom = 2")
+        case _:
+            page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    everything(stage)
+    boxes = page.locator(".lgnb, .lgnb-head, .lgnb-body, .lgnb-dock, .lgnb-relay, .lgnb-tool, .lgnb-repl")
+    assert (
+        boxes.evaluate_all("all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.className)") == []
+    )
+    for name in ("Approve", "Deny", "Stop", "Search"):
+        box = page.get_by_role("button", name=name, exact=True).first.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.evaluate("innerWidth")
+    if "motion" in how:
+        assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_everything_can_be_reached_and_done_with_the_keyboard(stage: Stage) -> None:
+    page = stage.page
+    everything(stage)
+    reached: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        name = page.evaluate(
+            "(document.activeElement.getAttribute('aria-label') || document.activeElement.textContent).trim().slice(0, 40)"
+        )
+        reached.append(name)
+    wanted = ("Question", "Stop", "Search", "Fold or unfold all", "Copy or save", "Approve", "Deny", "Edit", "The run")
+    for want in wanted:
+        assert any(name.startswith(want) for name in reached), want
+    top = page.locator(".lgnb-dock").get_by_role("group", name="Question")
+    page.get_by_role("button", name="Question").focus()
+    page.keyboard.press("Enter")
+    expect(top).to_be_focused()
+    page.keyboard.press("d")
+    page.keyboard.type("not now")
+    page.keyboard.press("Enter")
+    assert stage.sent == [{"k": "relay", "id": "q1", "approved": False, "reason": "not now"}]
+
+
+# -- how much ----------------------------------------------------------------------------------------------------------
 
 
 def test_fifty_thousand_deltas_leave_the_page_awake(stage: Stage) -> None:
@@ -685,7 +799,7 @@ def test_fifty_thousand_deltas_leave_the_page_awake(stage: Stage) -> None:
         "document.querySelectorAll('.lgnb-tool').length === 500 && document.querySelectorAll('.lgnb-text').length === 500"
     )
     print("long_tasks_ms", page.evaluate("long"))
-    assert sum(page.evaluate("long.filter((ms) => ms > 50)")) < 400  # a busy machine may add some of its own
+    assert max(page.evaluate("long"), default=0) < 1_000  # the figure itself is measured in benchmarks/watching.py
 
 
 def test_ten_thousand_nodes_at_once_are_drawn_in_slices(stage: Stage) -> None:
@@ -699,4 +813,4 @@ def test_ten_thousand_nodes_at_once_are_drawn_in_slices(stage: Stage) -> None:
     stage.show()
     page.wait_for_function("document.querySelectorAll('.lgnb-tool').length === 5000", timeout=60_000)
     print("long_tasks_ms", page.evaluate("long"))
-    assert max(page.evaluate("long"), default=0) < 5_000  # in one piece it would be the whole minute
+    assert max(page.evaluate("long"), default=0) < 1_000  # in one piece it is many seconds; a busy machine adds some

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.attacks import ATTACKS, attack_events
 
 from llm_gateway_nb.graph.fold import fold, fold_answer
 from llm_gateway_nb.graph.tree import RunTree
@@ -79,20 +80,6 @@ ATTRIBUTES = {
     "td": {"colspan"},
     "th": {"colspan"},
 }
-
-ATTACKS = [
-    "<img src=x onerror=alert(1)>",
-    "</pre></details><script>alert(1)</script>",
-    '" onmouseover="alert(1)',
-    "' style='position:fixed",
-    "<svg/onload=alert(1)>",
-    "[x](javascript:alert(1)) ![x](http://leak.invalid/a.png)",
-    "`</code><script>alert(1)</script>` **</strong><script>alert(1)</script>**",
-    "# <iframe srcdoc=x>\n- <b onclick=x>\n```\n</pre><script>\n```",
-    "@@ -1 +1 @@\n+<script>alert(1)</script>",
-    "&lt;script&gt;",
-    "\x00\x1b]8;;http://x\x07link\x1b]8;;\x07\u202e\ud800",
-]
 
 
 class Checker(HTMLParser):
@@ -177,6 +164,7 @@ def everything(text: str) -> RunTree:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_no_text_of_a_run_becomes_markup(attack: str) -> None:
     check(static_html(everything(attack), title=attack, details=True))
+    check(static_html(fold(attack_events(0, attack)), title=attack))
 
 
 @settings(max_examples=150, deadline=None)
@@ -232,7 +220,7 @@ def test_it_reads_well_without_styles() -> None:
         ]
     )
     html = static_html(tree, title="Count")
-    bare = re.sub(r' style="[^"]*"', "", html)
+    bare = re.sub(r' (?:style|data-lgnb)="[^"]*"', "", html)
     assert "<strong>✓ done</strong><span> · </span><strong>Count</strong>" in bare
     assert "<div>You<span> · </span></div><p>How many?</p>" in bare
     assert "<details><summary><span>Thought</span></summary>" in bare

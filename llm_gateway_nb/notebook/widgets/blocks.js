@@ -100,7 +100,7 @@ export class Progress {
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", "live output");
     this.stream = new TextStream(this.pre, 64_000);
-    view.ending.push(stickToEnd(this.element, this.pre));
+    view.ending.push(stickToEnd(this.element, this.pre).end);
     this.held = "";
     this.text = "";
     /** @type {HTMLDetailsElement | null} */

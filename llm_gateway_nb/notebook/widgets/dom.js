@@ -89,25 +89,34 @@ export function whenOpened(details, build) {
 /**
  * Keep `box` scrolled to the end of its `content`, as long as the reader is there.
  * @param {HTMLElement} box @param {HTMLElement} content
- * @returns {() => void} leaves it alone
+ * @returns {{ pause: (paused: boolean) => void, end: () => void }} `end` leaves it alone
  */
 export function stickToEnd(box, content) {
   let stick = true;
+  let resting = false;
   let last = 0;
   const onScroll = () => {
+    if (resting) return;
     const { scrollTop, clientHeight, scrollHeight } = box;
     if (scrollTop + clientHeight > scrollHeight - 24) stick = true;
     else if (scrollTop < last) stick = false; // only a reader goes back; content that grows does not
     last = scrollTop;
   };
+  const follow = () => {
+    if (stick && !resting) box.scrollTop = box.scrollHeight;
+  };
   box.addEventListener("scroll", onScroll);
-  const observer = new ResizeObserver(() => {
-    if (stick) box.scrollTop = box.scrollHeight;
-  });
+  const observer = new ResizeObserver(follow);
   observer.observe(content);
-  return () => {
-    observer.disconnect();
-    box.removeEventListener("scroll", onScroll);
+  return {
+    pause(paused) {
+      resting = paused;
+      follow();
+    },
+    end() {
+      observer.disconnect();
+      box.removeEventListener("scroll", onScroll);
+    },
   };
 }
 

@@ -129,8 +129,8 @@ function emphasis(text, at, depth) {
     let nodes = inline(text.slice(start, end), depth + 1);
     if (mark === "~") nodes = [h("s", "", ...nodes)];
     else {
-      if (take !== 2) nodes = [h("em", "", ...nodes)];
       if (take >= 2) nodes = [h("strong", "", ...nodes)];
+      if (take !== 2) nodes = [h("em", "", ...nodes)];
     }
     if (length > take) nodes.unshift(mark.repeat(length - take));
     return { nodes, end: end + take };

@@ -1,5 +1,5 @@
 import { h, fold } from "./dom.js";
-import { count, duration, money, printed, RUN_WORDS, shown } from "./format.js";
+import { answerText, count, duration, money, printed, RUN_WORDS, shown } from "./format.js";
 import { attachments } from "./media.js";
 import { Prose } from "./prose.js";
 import { Question } from "./relay.js";
@@ -12,14 +12,16 @@ const GROUP = 24;
 /**
  * In groups, of which a browser lays out only the last and those in sight: a long run costs no more a frame than a short one.
  * @param {HTMLElement} host @param {HTMLElement | null} group the last one @param {HTMLElement} child
+ * @param {boolean} unseen lay it out only once it comes into sight
  * @returns {HTMLElement} the group that it went into
  */
-export function intoGroup(host, group, child) {
+export function intoGroup(host, group, child, unseen) {
   if (group !== null && group.childElementCount >= GROUP) {
     group.classList.add("lgnb-full");
     group = null;
   }
   if (group === null) host.append((group = h("div", "group")));
+  if (unseen) group.classList.add("lgnb-full");
   group.append(child);
   return group;
 }
@@ -46,7 +48,7 @@ export class NodeView {
 
   /** Put the element of a child in. @param {HTMLElement} child */
   hold(child) {
-    this.group = intoGroup(this.body, this.group, child);
+    this.group = intoGroup(this.body, this.group, child, this.view.backlog);
   }
 
   /** @param {string} _stream @param {string} _text */
@@ -149,7 +151,7 @@ export class RelayView extends NodeView {
   /** @param {Props} props */
   update(props) {
     const { store, pending } = this.view;
-    if (!this.pending) pending.delete(this);
+    if (!this.pending && pending.delete(this)) this.view.announce(answerText(this.props, this.question.forPerson));
     for (const question of this.questions) question.update(props, !store.dead && !store.over, store.answered.has(this.id));
   }
 }
@@ -191,18 +193,19 @@ export class RunView extends NodeView {
     this.mark = h("span", "mark");
     this.word = h("strong", "word");
     this.facts = h("span", "facts");
-    this.element.prepend(h("div", "run-head", this.mark, this.word, this.facts));
+    this.head = h("div", "run-head", this.mark, this.word, this.facts);
+    this.element.prepend(this.head);
     this.update(this.props);
   }
 
   /** @param {Props} props */
   update(props) {
     if (props.kind === "run" && this.kind === "turn") this.become();
-    if (!this.mark || !this.word || !this.facts) return;
+    if (!this.head || !this.mark || !this.word || !this.facts) return;
     const { status, model, maxIterations, iterations, inputTokens, outputTokens, cost, startedAt, endedAt } = this.props;
     const [word, tone] = RUN_WORDS[status === "running" && this.view.store.over ? "ended" : status] ?? [shown(String(status)), "quiet"];
     this.word.textContent = this.parent ? `subagent ${word}` : word;
-    this.mark.dataset.tone = tone;
+    this.head.dataset.tone = this.mark.dataset.tone = tone;
     const steps = iterations ?? this.turns;
     const facts = [
       model ? shown(String(model)) : "",

@@ -3,6 +3,7 @@ import { h } from "./dom.js";
 import { prose } from "./format.js";
 import { highlighter } from "./highlight.js";
 import { inline } from "./inline.js";
+import { aligned, cells, tableRow } from "./tables.js";
 
 const LONGEST_LINE = 1500;
 const LONGEST_BLOCK = 4000;
@@ -263,7 +264,7 @@ function sort(line) {
 function list(lines, start, depth) {
   const ordered = /^\s*\d/.test(lines[0] ?? "");
   const element = ordered ? h("ol", "") : h("ul", "");
-  if (ordered && start !== 1) /** @type {HTMLOListElement} */ (element).start = start;
+  if (ordered && start !== 1) element.setAttribute("start", String(start));
   const margin = /^\s*/.exec(lines[0] ?? "")?.[0].length ?? 0;
   /** @type {string[][]} */
   const items = [];
@@ -287,23 +288,4 @@ function list(lines, start, depth) {
     element.append(host);
   }
   return element;
-}
-
-/** @param {string} line */
-function cells(line) {
-  const parts = line.trim().replace(/^\|/, "").split(/(?<!\\)\|/);
-  if (/(?<!\\)\|$/.test(line.trim())) parts.pop();
-  return parts.map((part) => part.trim().replace(/\\\|/g, "|"));
-}
-
-/** @param {string} line @param {string[]} align */
-function tableRow(line, align) {
-  const parts = cells(line);
-  return h("tr", "", ...align.map((where, index) => aligned(h("td", "", ...inline(parts[index] ?? "")), where)));
-}
-
-/** @template {HTMLElement} T @param {T} cell @param {string} where */
-function aligned(cell, where) {
-  if (where) cell.style.textAlign = where;
-  return cell;
 }

@@ -80,9 +80,9 @@ export class Question {
     element.tabIndex = 0;
     element.setAttribute("role", "group");
     element.setAttribute("aria-label", `Question: ${this.words}${this.forPerson ? "" : this.budget ? " Press a to go on, d to stop." : ". Press a to approve, d to deny."}`);
-    const head = h("div", "relay-head", h("span", "relay-mark", "?"), h("strong", "", this.words));
-    if (this.path) head.append(h("span", "path", this.path));
-    element.append(head);
+    const words = h("div", "relay-words", h("strong", "", this.words));
+    if (this.path) words.append(" ", h("span", "path", this.path));
+    element.append(h("div", "relay-head", h("span", "relay-mark", "?"), words));
     if (this.forPerson) {
       const form = new AskForm(props, this.asked.answer);
       this.buttons = form.element;

@@ -3,6 +3,7 @@ import { fold, h, whenOpened } from "./dom.js";
 import { duration, looksLikeDiff, oneLine, shown, TOOL_WORDS, whole } from "./format.js";
 import { attachments } from "./media.js";
 import { ErrorView, NodeView, RelayView } from "./nodes.js";
+import { saidBelow } from "./summary.js";
 
 /** @typedef {import("./format.js").Props} Props */
 
@@ -77,9 +78,10 @@ export class ToolView extends NodeView {
     const text = (this.text = status === "denied" ? this.untold(all) : all);
     this.result.replaceChildren(...attachments(media));
     if (this.props.cell && status !== "denied") return; // and what came of it
-    if (!text || this.view.saidBelow(this, text) || (media.length && !rest.length)) return;
+    if (!text || saidBelow(this.view, this, text) || (media.length && !rest.length)) return;
     const bad = status === "error" || status === "denied" ? "bad" : "";
     this.result.prepend(typeof rest === "string" ? (status === "denied" ? block(text, bad) : output(rest, bad)) : isJson(rest) ? json(rest) : block(text, bad));
+    this.view.told.add(this);
     this.progress?.superseded(text);
     for (const child of this.view.childrenOf(this)) if (child instanceof ErrorView) child.superseded(text);
   }

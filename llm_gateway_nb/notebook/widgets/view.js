@@ -1,15 +1,18 @@
 import { Composer } from "./composer.js";
 import { Dock } from "./dock.js";
 import { h, stickToEnd } from "./dom.js";
-import { shown, whole } from "./format.js";
 import { Header } from "./header.js";
 import { createNode } from "./kinds.js";
 import { intoGroup } from "./nodes.js";
 import { Search } from "./search.js";
+import { saidBelow, summary } from "./summary.js";
 
 /** A frame has room for so much of ours; what is new has to be laid out in it, too. */
 const SLICE_MS = 6;
 const SLICE_NODES = 40;
+/** With so much to draw it is drawn out of sight, where it costs no layout, and the reader is taken to the end after it. */
+const BACKLOG = 400;
+const BACKLOG_NODES = [30, 200];
 const MAX_DEPTH = 60;
 
 /** One picture of a store. */
@@ -45,7 +48,7 @@ export class View {
     this.says.setAttribute("role", "status");
     this.says.setAttribute("aria-live", "polite");
     this.element = h("div", "", this.header.element, this.search.element, this.dock.element, this.body, ...(this.composer ? [this.composer.element] : []), this.says);
-    this.element.className = "lgnb";
+    this.element.className = "lgnb lgnb-live";
     this.element.setAttribute("data-lm-suppress-shortcuts", "true");
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", title ? `Run: ${title}` : "Run");
@@ -53,13 +56,15 @@ export class View {
 
     /** What the notebook's renderers have made, and lets go. @type {(() => void)[]} */
     this.attached = [];
+    this.stick = stickToEnd(this.body, this.content);
     /** What the view has started, and ends with it. @type {(() => void)[]} */
-    this.ending = [stickToEnd(this.body, this.content)];
+    this.ending = [this.stick.end];
     this.frame = 0;
     this.timer = 0;
     this.clock = 0;
     this.gone = false;
     this.room = SLICE_NODES;
+    this.backlog = false;
     /** When the last slice ended. */
     this.sliced = performance.now();
     /** @type {Map<number, import("./nodes.js").NodeView>} */
@@ -70,6 +75,8 @@ export class View {
     this.runs = [];
     /** Open questions. @type {Set<import("./nodes.js").RelayView>} */
     this.pending = new Set();
+    /** Calls that have told their output since all was drawn. @type {Set<import("./tool.js").ToolView>} */
+    this.told = new Set();
     /** What came last in each node. @type {Map<number | null, import("./nodes.js").NodeView>} */
     this.lastOf = new Map();
     /** Operations that are still to be drawn, from `at` on. @type {import("./store.js").Op[]} */
@@ -119,8 +126,14 @@ export class View {
   slice() {
     const start = performance.now();
     const until = start + SLICE_MS;
+    const backlog = this.queue.length - this.at > BACKLOG;
+    if (backlog !== this.backlog) {
+      this.backlog = backlog;
+      this.stick.pause(backlog);
+    }
     // After a late frame fewer nodes, after a punctual one more: the page is slower than ours, or busy with others.
-    this.room = start - this.sliced > 34 ? Math.max(6, this.room / 2) : Math.min(SLICE_NODES, this.room * 1.25);
+    const [least, most] = backlog ? BACKLOG_NODES : [6, SLICE_NODES];
+    this.room = Math.max(least, Math.min(most, start - this.sliced > 34 ? this.room / 2 : this.room * 1.25));
     for (let room = this.room; this.at < this.queue.length && room > 0 && performance.now() < until; this.at++) {
       const op = this.queue[this.at];
       this.apply(op);
@@ -129,6 +142,8 @@ export class View {
     if (this.at === this.queue.length) {
       this.queue = [];
       this.at = 0;
+      for (const tool of this.told) if (saidBelow(this, tool, tool.text)) tool.output();
+      this.told.clear();
     } else this.schedule();
     this.showHeader();
     this.sliced = performance.now();
@@ -157,7 +172,7 @@ export class View {
     if (kind === "relay" && node.props.status === "pending") this.announce(`Waiting for you: ${/** @type {any} */ (node).question.words}`);
     if (parent && node.depth > MAX_DEPTH) parent.element.after(node.element);
     else if (parent) parent.hold(node.element);
-    else this.group = intoGroup(this.content, this.group, node.element);
+    else this.group = intoGroup(this.content, this.group, node.element, this.backlog);
   }
 
   /** @param {import("./nodes.js").NodeView} node */
@@ -191,59 +206,16 @@ export class View {
     return this.children.get(node.key) ?? [];
   }
 
-  /** Is it what the run inside a call said last? @param {import("./nodes.js").NodeView} tool @param {string} output */
-  saidBelow(tool, output) {
-    const run = this.childrenOf(tool).findLast((child) => child.kind === "run");
-    const last = run && this.lastText(run);
-    return Boolean(last) && whole(this.store.nodes.get(/** @type {any} */ (last).key)?.streams.get("text")).trim() === output.trim();
-  }
-
-  /** @param {import("./nodes.js").NodeView} node @returns {import("./nodes.js").NodeView | undefined} */
-  lastText(node) {
-    const last = this.childrenOf(node).findLast((child) => child.kind === "text" || child.kind === "turn");
-    return last?.kind === "turn" ? this.lastText(last) : last;
-  }
-
   showHeader() {
     const { store } = this;
-    const run = this.runs.findLast((one) => one.props.status === "running") ?? this.runs.at(-1);
-    const running = Boolean(run) && (run?.props.status ?? "running") === "running";
-    const live = running && !store.dead && !store.over;
-    const pending = live ? this.pending.size : 0;
-    this.dock.update(live ? this.pending : new Set());
+    const state = summary(this);
+    this.dock.update(state.live ? this.pending : new Set());
     for (const relay of this.pending) for (const question of relay.questions) question.count();
-    let status = run ? String(run.props.status ?? "running") : this.composer ? "ready" : "running";
-    if (running && store.dead) status = "lost";
-    else if (running && store.over) status = run?.kind === "turn" ? "final" : "ended";
-    else if (pending) status = "waiting";
-    const { startedAt, endedAt } = run?.props ?? {};
-    let seconds = null;
-    if (typeof startedAt === "number") {
-      if (typeof endedAt === "number") seconds = endedAt - startedAt;
-      else if (live) seconds = Math.max(0, Date.now() / 1000 + store.skew - startedAt);
-    }
-    const costs = this.runs.filter((one) => typeof one.props.cost === "number");
-    /** @param {string} name */
-    const sum = (name) => this.runs.reduce((total, one) => total + (Number(one.props[name]) || 0), 0);
-    this.header.show({
-      status,
-      title: shown(this.title),
-      model: run?.props.model ? shown(String(run.props.model)) : "",
-      steps: run ? (run.props.iterations ?? run.turns) : 0,
-      max: Number(run?.props.maxIterations) || 0,
-      tokensIn: sum("inputTokens"),
-      tokensOut: sum("outputTokens"),
-      cost: costs.length ? sum("cost") : null,
-      seconds,
-      questions: pending,
-      live,
-      stopping: store.stopping,
-      exportable: !store.dead,
-    });
+    this.header.show(state);
     this.composer?.show({ busy: !store.over, dead: store.dead });
-    this.element.dataset.state = status;
-    if (live && !this.clock) this.clock = window.setInterval(() => this.showHeader(), 1000);
-    else if (!live) this.stopClock();
+    this.element.dataset.state = state.status;
+    if (state.live && !this.clock) this.clock = window.setInterval(() => this.showHeader(), 1000);
+    else if (!state.live) this.stopClock();
   }
 
   stopClock() {
