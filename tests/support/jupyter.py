@@ -131,14 +131,22 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path
     raise TimeoutError(f"The Jupyter server did not answer ({ended}): {log.read_text()[-2000:]}")
 
 
+_launched: list[Browser] = []
+
+
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Chromium, without a window: the one that this process has open, since Playwright can be started once in each."""
+    if _launched:
+        yield _launched[0]
+        return
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), args=list(_CHROMIUM), headless=True)
+        _launched.append(launched)
         try:
             yield launched
         finally:
+            _launched.clear()
             launched.close()
 
 
