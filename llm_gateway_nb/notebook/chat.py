@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,8 +14,9 @@ from llm_gateway_nb.graph import RunTree, fold_event
 from llm_gateway_nb.notebook.approvals import Approvals, Attendance, check_approvals
 from llm_gateway_nb.notebook.kernel import (
     Bridge,
+    call_in,
+    cell_number,
     counts_sigint,
-    current_shell,
     hold,
     in_kernel,
     quietly,
@@ -152,7 +153,7 @@ class Chat:
             self._panel.on_msg(self._on_page)
             self._attach(self._panel)
             self._panel.over()
-        self._shown_in = _cell_number()
+        self._shown_in = cell_number()
         clickable = self._panel is not None and self._bridge is not None
         self._attendance = Attendance(
             stdin=stdin_allowed(), ready=self._panel.ready if clickable and self._panel is not None else None
@@ -164,15 +165,15 @@ class Chat:
         """The person's next turn, from any thread; behind those that still wait."""
         if not isinstance(text, str) or not text.strip():
             raise ConfigurationError(f"say takes a text, not {text!r}.")
-        self._in_loop(self._enqueue, text)
+        call_in(self._loop, self._enqueue, text)
 
     def stop(self) -> None:
         """End the answer that is under way, from any thread, and forget what waits behind it. The conversation goes on."""
-        self._in_loop(self._stop)
+        call_in(self._loop, self._stop)
 
     def close(self) -> None:
         """The conversation is over: what is under way is cancelled, and nothing can be written any more."""
-        self._in_loop(self._close)
+        call_in(self._loop, self._close)
 
     @property
     def busy(self) -> bool:
@@ -199,7 +200,7 @@ class Chat:
 
     def _ipython_display_(self) -> None:
         """As the last line of the cell that started it there is nothing to add; elsewhere it is shown again."""
-        if self._shown_in is None or self._shown_in != _cell_number():
+        if self._shown_in is None or self._shown_in != cell_number():
             self.show()
 
     # -- what happens ----------------------------------------------------------------------------------------------------
@@ -302,16 +303,6 @@ class Chat:
         if in_kernel():
             self._outputs = CellOutputs(self.tree, self._panel, self._title, awaited=False)
 
-    def _in_loop(self, callback: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if here:
-            callback(*arguments)
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, *arguments)
-
     # -- from the page ---------------------------------------------------------------------------------------------------
 
     def _attach(self, panel: RunPanel) -> None:
@@ -335,7 +326,3 @@ class Chat:
                 run = self._run
                 if run is not None:
                     run._on_message(message)
-
-
-def _cell_number() -> int | None:
-    return getattr(current_shell(), "execution_count", None)

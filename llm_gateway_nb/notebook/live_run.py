@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_message
 from llm_gateway_nb.harnesses.record import request_of
 from llm_gateway_nb.harnesses.replay import Replay, replay
 from llm_gateway_nb.notebook.approvals import Approvals, Attendance, Question
-from llm_gateway_nb.notebook.kernel import Bridge, capturing, current_shell, in_kernel, quietly, stdin_allowed, until
+from llm_gateway_nb.notebook.kernel import (
+    Bridge,
+    call_in,
+    capturing,
+    cell_number,
+    in_kernel,
+    quietly,
+    stdin_allowed,
+    until,
+)
 from llm_gateway_nb.notebook.outputs import CellOutputs, page_possible
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
 from llm_gateway_nb.notebook.questions import Questions
@@ -81,6 +91,7 @@ class Run:
         self.events: list[HarnessEvent] = []
         self.tree = RunTree()
         self.title = title
+        self._loop = asyncio.get_running_loop()
         self._params = params
         self._waiters: set[asyncio.Future[None]] = set()
         self._error: BaseException | None = None
@@ -98,12 +109,11 @@ class Run:
         )
         self._on_event = on_event
         self._questions = Questions(
-            approvals, attendance, relay_timeout, on_answer=self._take_answer, in_loop=self._in_loop
+            approvals, attendance, relay_timeout, on_answer=self._take_answer, in_loop=partial(call_in, self._loop)
         )
-        self._shown_in = _cell_number() if show else None
+        self._shown_in = cell_number() if show else None
         self._outputs = CellOutputs(self.tree, self._panel, title, awaited=awaited) if show else None
         self._awaited = awaited
-        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._drive(source), name="llm_gateway_nb run")
         _alive.add(self._task)
         self._task.add_done_callback(_alive.discard)
@@ -169,18 +179,7 @@ class Run:
     def cancel(self) -> None:
         """Stop it, from any thread: tools, subprocesses and the model's connection are gone when `await run` returns.
         Harmless when it is over."""
-        self._in_loop(self._task.cancel)
-
-    def _in_loop(self, callback: Callable[..., Any], *arguments: Any) -> None:
-        """Call this where the run lives: now, if that is here."""
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if here:
-            callback(*arguments)
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, *arguments)
+        call_in(self._loop, self._task.cancel)
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         # Shielded: a cell that waits may be cancelled without the run being so.
@@ -223,7 +222,7 @@ class Run:
 
     def _ipython_display_(self) -> None:
         """As the last line of the cell that started it there is nothing to add; elsewhere it is shown again."""
-        if self._shown_in is None or self._shown_in != _cell_number():
+        if self._shown_in is None or self._shown_in != cell_number():
             self.show()
 
     def show(self) -> None:
@@ -364,7 +363,3 @@ class Run:
 def live_and_plain(panel: RunPanel) -> dict[str, Any]:
     """A live view with a stable text beside it."""
     return {**live_bundle(panel), "text/plain": repr(panel)}
-
-
-def _cell_number() -> int | None:
-    return getattr(current_shell(), "execution_count", None)

@@ -67,10 +67,7 @@ class Questions:
             self._in_loop(asking.cancel)  # at a console: a question that was answered elsewhere is withdrawn
         taken = relay.respond(whole)
         if taken:
-            self._in_loop(
-                self._on_answer,
-                answer_to(relay, whole, by=by),
-            )
+            self._in_loop(self._on_answer, answer_to(relay, whole, by=by))
         return taken
 
     def decided(self, tool_call_id: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from llm_gateway_nb.errors import HarnessError
 from llm_gateway_nb.orchestrator import AgentOrchestrator
+from llm_gateway_nb.recording.decisions import answer_to
 from llm_gateway_nb.server.log import EventLog
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
@@ -21,7 +22,6 @@ from llm_gateway_nb.types import (
     GeneratorHarnessModule,
     GeneratorInvokeParams,
     HarnessEvent,
-    RelayAnswerEvent,
     RelayEvent,
     RelayResponse,
     dump_event,
@@ -117,18 +117,7 @@ class Session:
         if not self._orchestrator.resolve_relay(relay_id, response):
             return "late"
         # Before the agent can go on: whoever reads sees the answer first, then what came of it.
-        self._note(
-            agent_id,
-            RelayAnswerEvent(
-                run_id=relay.run_id,
-                parent_id=relay.parent_id,
-                id=relay.id,
-                approved=response.approved,
-                reason=response.reason,
-                always=response.always,
-                input=response.input,
-            ),
-        )
+        self._note(agent_id, answer_to(relay, response))
         return "taken"
 
     def stop(self, because: str) -> None:

@@ -3,6 +3,7 @@
 from llm_gateway_nb.notebook.kernel.bridge import Bridge, quietly
 from llm_gateway_nb.notebook.kernel.console import ask_line
 from llm_gateway_nb.notebook.kernel.frontend import (
+    cell_number,
     cell_running,
     current_kernel,
     current_shell,
@@ -13,6 +14,7 @@ from llm_gateway_nb.notebook.kernel.frontend import (
 )
 from llm_gateway_nb.notebook.kernel.hold import Way, hold, nest_patch, until, way_to_hold
 from llm_gateway_nb.notebook.kernel.interrupts import counts_sigint
+from llm_gateway_nb.notebook.kernel.loops import call_in
 from llm_gateway_nb.notebook.kernel.reentrant import obstacle, run_reentrant
 from llm_gateway_nb.tools.capture import Output, capturing
 
@@ -21,7 +23,9 @@ __all__ = [
     "Output",
     "Way",
     "ask_line",
+    "call_in",
     "capturing",
+    "cell_number",
     "cell_running",
     "counts_sigint",
     "current_kernel",

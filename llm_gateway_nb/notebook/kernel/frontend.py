@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 __all__ = [
+    "cell_number",
     "cell_running",
     "current_kernel",
     "current_shell",
@@ -60,6 +61,11 @@ def stdin_allowed() -> bool:
         # Private, and the only place where it stands: `raw_input` of every ipykernel from 6 on decides by it.
         return bool(getattr(current, "_allow_stdin", False))
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+
+
+def cell_number() -> int | None:
+    """The `In [n]` that runs now or, in a quiet kernel, comes next; None in plain Python."""
+    return getattr(current_shell(), "execution_count", None)
 
 
 def cell_running() -> bool:

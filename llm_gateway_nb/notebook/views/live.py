@@ -11,13 +11,13 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import anywidget
 import traitlets
 from IPython.display import display
 
+from llm_gateway_nb.notebook.kernel import call_in
 from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS, WIDGETS, read_module
 from llm_gateway_nb.notebook.views.bits import Bit
 from llm_gateway_nb.notebook.views.static import bits_html
@@ -79,15 +79,10 @@ class LiveCard(anywidget.AnyWidget):
         return f"{type(self).__name__}({self._drawn['card']['title']!r})"
 
     def _in_loop(self, callback: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            here = self._loop is None or asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if here:
+        if self._loop is None:
             callback(*arguments)
-        elif self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: the kernel ends
-                self._loop.call_soon_threadsafe(callback, *arguments)
+        else:
+            call_in(self._loop, callback, *arguments)
 
     def _soon(self) -> None:
         """Now, if the last time is long enough ago, for the cell may go on to block the loop; and once more behind it, for

@@ -9,7 +9,7 @@ from typing import Any
 from IPython.display import display
 from pydantic import ValidationError
 
-from llm_gateway_nb.notebook.kernel import current_shell
+from llm_gateway_nb.notebook.kernel import cell_number
 from llm_gateway_nb.notebook.transcript import call
 from llm_gateway_nb.notebook.views.bits import Bit
 from llm_gateway_nb.notebook.views.permissions import (
@@ -41,7 +41,7 @@ class PermissionTable:
         self._last_try: tuple[str, str] | None = None
         self._problem = ""
         self.on_change: Callable[[], None] = lambda: None
-        self._cell = getattr(current_shell(), "execution_count", None)
+        self._cell = cell_number()
 
     def acted(self, message: dict[str, Any]) -> None:
         """A person did something in the table."""
@@ -61,7 +61,7 @@ class PermissionTable:
 
     def _ipython_display_(self) -> None:
         """As the last line of the cell that shows it there is nothing to add; elsewhere it says what it holds."""
-        if self._cell is None or self._cell != getattr(current_shell(), "execution_count", None):
+        if self._cell is None or self._cell != cell_number():
             display({"text/plain": repr(self), "text/html": bits_html(permissions_card(self.permissions))}, raw=True)
 
     def picture(self) -> dict[str, Any]:
