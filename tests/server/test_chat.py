@@ -281,6 +281,7 @@ async def test_a_silent_stream_sends_comments() -> None:
                 text += part
                 if ": ping\n\n: ping\n\n" in text:
                     break
+    assert ": ping\n\n: ping\n\n" in text
 
 
 async def test_a_server_that_shuts_down_ends_its_runs_and_their_streams() -> None:

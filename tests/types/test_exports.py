@@ -1,4 +1,4 @@
-"""The names of `llm_gateway_nb.types`, and the ids."""
+"""The names that users type, all of those of `llm_gateway_nb.types`, and the ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import inspect
 import typing
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
+import pytest
+
+import llm_gateway_nb
 import llm_gateway_nb.types as types
 from llm_gateway_nb.types import EventBase, HarnessEvent, new_id
 
@@ -33,6 +37,47 @@ SOURCE_NAMES = {
     "ToolExecutionResult",
     "ToolPermission",
 }
+
+PUBLIC = {
+    "primitives": "AsyncQueue Deferred Passthrough create_passthrough deferred",
+    "types": "HarnessEvent dump_event parse_event",
+    "permissions": "PermissionPolicy derive_permission matches_permission matches_permissions",
+    "providers": "GenerateResponse LLM create_llm list_providers register_provider",
+    "tools": "agent_tool ask_user bash_tool mcp_tools patch_tool python_tool read_tool tool",
+    "harnesses": "RlmConfig as_callback_harness as_generator_harness create_agent_harness create_rlm_harness load_harness "
+    "record register_harness replay with_budget with_compaction with_otel with_rate_limit with_retry",
+    "orchestrator": "AgentMultiplexer AgentOrchestrator",
+    "graph": "RunTree fold project_messages project_repl project_thread",
+    "sessions": "BasicSession",
+    "processing": "Summarizer gather_with_progress",
+    "exceptions": "AuthenticationError InvalidRequestError ModelNotFoundError ProviderAPIError ProviderConnectionError "
+    "ProviderTimeoutError RateLimitError",
+    "notebook": "Run RunResult chat compare doctor load_ipython_extension run run_sync show start",
+    "adapters": "from_claude_agent_sdk from_langgraph from_openai_agents from_pydantic_ai from_smolagents",
+    "server": "DaskExecutor RemoteHarness create_app serve",
+    "testing": "ScriptedLLM practice_services script",
+}
+"""What a release may not lose, by its module."""
+
+FIRST = (
+    "BasicSession Permissions Summarizer agent_tool ask_user bash_tool chat compare create_agent_harness create_llm "
+    "create_rlm_harness doctor patch_tool python_tool read_tool run run_sync show start tool"
+)
+
+
+@pytest.mark.parametrize("home", PUBLIC)
+def test_the_names_that_users_type_are_where_they_are_said_to_be(home: str) -> None:
+    module, names = import_module(f"llm_gateway_nb.{home}"), PUBLIC[home].split()
+    assert [name for name in names if not hasattr(module, name)] == []
+    assert set(names) <= set(module.__all__)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_the_root_has_what_a_first_notebook_needs_and_nothing_else() -> None:
+    assert llm_gateway_nb.__all__ == FIRST.split()
+    homes = [import_module(f"llm_gateway_nb.{home}") for home in PUBLIC]
+    for name in llm_gateway_nb.__all__:
+        assert any(getattr(home, name, None) is getattr(llm_gateway_nb, name) for home in homes), name
 
 
 def test_every_type_of_the_source_system_is_here_under_its_own_name() -> None:

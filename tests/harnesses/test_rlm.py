@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.processes import below, gone
+from support.repls import folders_left
 
 from llm_gateway_nb.errors import AuthenticationError, ConfigurationError
 from llm_gateway_nb.graph import fold, last_text, project_messages
@@ -52,6 +53,7 @@ def a_spare_stands_by() -> Iterator[None]:
     yield
     SPARES.closed()
     assert below() - before == set()
+    assert folders_left() == []
 
 
 @pytest.fixture(autouse=True)
