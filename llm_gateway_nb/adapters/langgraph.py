@@ -85,7 +85,7 @@ class _Told:
     def take(self, namespace: tuple[str, ...], mode: str, data: Any) -> None:
         teller = self._teller(namespace)
         if mode == "messages":
-            self._message(teller, data[0], delta=True)
+            self._message(teller, data[0])
         elif mode == "tasks":
             self._task(namespace, teller, data)
         elif isinstance(data, dict):
@@ -94,7 +94,7 @@ class _Told:
             for update in data.values():
                 messages = update.get("messages", ()) if isinstance(update, dict) else ()
                 for message in messages if isinstance(messages, list | tuple) else [messages]:
-                    self._message(teller, message, delta=False)
+                    self._message(teller, message)
 
     def _teller(self, namespace: tuple[str, ...]) -> Teller:
         """Of a subgraph: a run of its own, below the call whose task has started it, or else below its parent graph."""
@@ -105,7 +105,7 @@ class _Told:
             self._tellers[namespace] = child
         return self._tellers[namespace]
 
-    def _message(self, teller: Teller, message: Any, *, delta: bool) -> None:
+    def _message(self, teller: Teller, message: Any) -> None:
         kind = getattr(message, "type", None)
         if kind in ("ai", "AIMessageChunk"):
             if message.id is None:

@@ -9,18 +9,15 @@ from llm_gateway_nb.types.content import (
     ImageContentPart,
     TextContentPart,
 )
+from llm_gateway_nb.types.event_base import EventBase
 from llm_gateway_nb.types.events import (
-    BudgetRelayEvent,
     CompactionEvent,
     EndReason,
     ErrorEvent,
-    EventBase,
     HarnessEndEvent,
     HarnessEvent,
     HarnessStartEvent,
     ReasoningEvent,
-    RelayAnswerEvent,
-    RelayEvent,
     ReplInputEvent,
     ReplOutputEvent,
     ReplProgressEvent,
@@ -60,6 +57,7 @@ from llm_gateway_nb.types.permissions import (
     RelayResponse,
     ToolPermission,
 )
+from llm_gateway_nb.types.relays import BudgetRelayEvent, RelayAnswerEvent, RelayEvent
 from llm_gateway_nb.types.tools import (
     FileTime,
     ToolCall,

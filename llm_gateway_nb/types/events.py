@@ -7,41 +7,25 @@ peer and survives both. Beside the LLM Gateway's kinds there are some of our own
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    PlainSerializer,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from llm_gateway_nb.errors import RemoteError
 from llm_gateway_nb.types.content import ContentPart
-from llm_gateway_nb.types.permissions import PermissionResponse, RelayResponse
+from llm_gateway_nb.types.event_base import FROM_A_PEER, EventBase, Newer
+from llm_gateway_nb.types.relays import BudgetRelayEvent, RelayAnswerEvent, RelayEvent
 from llm_gateway_nb.types.wire import WireModel, dump_wire, new_id, optional, read_wire, text_of
 
 __all__ = [
-    "BudgetRelayEvent",
     "CompactionEvent",
     "EndReason",
     "ErrorEvent",
-    "EventBase",
     "HarnessEndEvent",
     "HarnessEvent",
     "HarnessStartEvent",
     "ReasoningEvent",
-    "RelayAnswerEvent",
-    "RelayEvent",
     "ReplInputEvent",
     "ReplOutputEvent",
     "ReplProgressEvent",
@@ -58,38 +42,6 @@ __all__ = [
 ]
 
 EndReason = Literal["final", "max_iterations", "error", "cancelled", "budget"]
-
-_FROM_A_PEER = object()
-"""The context of reading an event, in which a word that we do not know is no mistake."""
-
-
-def _or_a_newer_word(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    """A word of a closed set; from the wire also one that a newer peer has added to it, which is kept as it is."""
-    try:
-        return read(value)
-    except ValidationError:
-        if info.context is _FROM_A_PEER and isinstance(value, str):
-            return value
-        raise
-
-
-_Newer = WrapValidator(_or_a_newer_word)
-
-
-class EventBase(WireModel):
-    """What every event has.
-
-    Attributes:
-        run_id: the run (one `invoke`) that it belongs to.
-        parent_id: the id of the event, or of the run, that its run hangs from; absent for a root.
-        seq: its number within one stream, given by whoever sends the stream on.
-        timestamp: when it was born, in seconds since the epoch; absent in events of the source system.
-    """
-
-    run_id: str
-    parent_id: str | None = optional()
-    seq: int | None = optional()
-    timestamp: float | None = Field(default_factory=time.time, exclude_if=lambda value: value is None)
 
 
 class HarnessStartEvent(EventBase):
@@ -116,7 +68,7 @@ class HarnessEndEvent(EventBase):
     """
 
     type: Literal["harness_end"] = "harness_end"
-    reason: Annotated[EndReason | None, _Newer] = optional()
+    reason: Annotated[EndReason | None, Newer] = optional()
     iterations: int | None = optional()
     total_usage: TotalUsage | None = optional()
     finish_reason: str | None = optional()
@@ -159,7 +111,7 @@ class ToolResultEvent(EventBase):
     name: str
     output: Any = None
     result: Any = optional()
-    status: Annotated[Literal["ok", "denied", "error", "cancelled"] | None, _Newer] = optional()
+    status: Annotated[Literal["ok", "denied", "error", "cancelled"] | None, Newer] = optional()
 
 
 class ToolProgressEvent(EventBase):
@@ -242,122 +194,6 @@ class ErrorEvent(EventBase):
     type: Literal["error"] = "error"
     error: Annotated[BaseException, BeforeValidator(_read_error), PlainSerializer(_write_error)]
     tool_call_id: str | None = optional()
-
-
-Respond = Callable[[RelayResponse], Any]
-
-
-class _Once:
-    """Passes on one answer. A call that raises, or gives False, was none, and the next one gets its turn."""
-
-    def __init__(self, respond: Respond) -> None:
-        self._respond = respond
-        self._lock = threading.Lock()
-        self._answered = False
-
-    def __call__(self, response: RelayResponse) -> bool:
-        with self._lock:
-            if self._answered:
-                return False
-            self._answered = True
-        taken = False
-        try:  # outside the lock: whoever is called may well ask this relay again
-            taken = self._respond(response) is not False
-        finally:
-            self._answered = taken
-        return taken
-
-
-class _Relay(EventBase):
-    """A question that only a person, or whoever decides for them, may answer.
-
-    Give `respond=` when making one: a function that takes a `RelayResponse`, from any thread; if it gives False, the
-    answer did not count. Copies of a relay share it and its one answer; it is never serialized, and no pickle has it.
-    """
-
-    type: Literal["relay"] = "relay"
-    id: str = Field(default_factory=new_id)
-
-    _respond: _Once | None = PrivateAttr(default=None)
-
-    def model_post_init(self, context: Any, /) -> None:
-        self._take_respond()
-
-    def _take_respond(self) -> None:
-        """`respond` is no key of the wire: what came under that name is the function, or nothing."""
-        extra = self.__pydantic_extra__
-        if extra and "respond" in extra:
-            respond = extra.pop("respond")
-            if callable(respond):
-                self._respond = _Once(respond)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        copy = super().model_copy(update=update, deep=deep)
-        copy._take_respond()
-        return copy
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        # A copy of the function would answer a copy of whoever waits.
-        memo = {} if memo is None else memo
-        memo[id(self._respond)] = self._respond
-        return super().__deepcopy__(memo)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        return {**super().__getstate__(), "__pydantic_private__": {"_respond": None}}
-
-    @property
-    def answerable(self) -> bool:
-        """Whether an answer can be given here at all: not where the relay was read from the wire or from a recording."""
-        return self._respond is not None
-
-    def respond(self, response: PermissionResponse | Mapping[str, Any]) -> bool:
-        """Answer. True if this answer was taken, False if it is late, or the relay was read from the wire.
-
-        Raises:
-            ValueError: `response` is not a response.
-        """
-        if not isinstance(response, RelayResponse):
-            data = response.model_dump() if isinstance(response, PermissionResponse) else response
-            response = RelayResponse.model_validate(data)
-        return bool(self._respond is not None and self._respond(response))
-
-
-class RelayEvent(_Relay):
-    """May this tool call run? `rule` is what "always" would grant, `why` says what made it ask."""
-
-    kind: Literal["permission"] = "permission"
-    tool_call_id: str
-    tool: str
-    params: dict[str, Any]
-    rule: dict[str, Any] | None = optional()
-    why: str | None = optional()
-
-
-class BudgetRelayEvent(_Relay):
-    """A limit is reached: go on, or stop? `limit` and `used` are in `unit` (tokens, usd, seconds, calls)."""
-
-    kind: Literal["budget"] = "budget"
-    unit: str
-    limit: FiniteFloat
-    used: FiniteFloat
-
-
-class RelayAnswerEvent(EventBase):
-    """A relay was answered. Sent by whoever asked on the run's behalf (`start`, `run`), never by a harness.
-
-    Attributes:
-        id: the relay's.
-        by: `person`, `policy`, `recorded`, `timeout`, `nobody`; absent where it is not known.
-        input: the arguments as the person edited them.
-    """
-
-    type: Literal["relay_answer"] = "relay_answer"
-    id: str
-    approved: bool
-    reason: str | None = optional()
-    always: bool | None = optional()
-    input: dict[str, Any] | None = optional()
-    by: str | None = optional()
 
 
 class UserEvent(EventBase):
@@ -454,7 +290,7 @@ def parse_event(data: str | bytes | Mapping[str, Any]) -> HarnessEvent:
         cls = _BY_TYPE.get(kind, UnknownEvent)
     try:
         whole = {"timestamp": None, **data}
-        return cls.model_validate(whole, context=_FROM_A_PEER)  # type: ignore[return-value]  # the table holds members of the union
+        return cls.model_validate(whole, context=FROM_A_PEER)  # type: ignore[return-value]  # the table holds members of the union
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
