@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from support.waiting import until
 
 from llm_gateway_nb import ask_user, chat, create_agent_harness, run, tool
 from llm_gateway_nb.errors import ConfigurationError
@@ -214,9 +214,3 @@ def test_a_notebook_that_nobody_watches_holds_the_whole_conversation() -> None:
     assert "Bye." in static.data["text/html"]
     assert notebook.cells[2].outputs[0].text == "Chat(turns=2, messages=6) Bye.\n"
     assert "widgets" not in notebook.metadata
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.005)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.waiting import until
 
 from llm_gateway_nb import tool
 from llm_gateway_nb.notebook.views.live import LiveCard
@@ -42,12 +43,6 @@ def opened() -> Iterator[Callable[[LiveCard], list[Message]]]:
 
 def told(message: Message) -> str:
     return json.dumps(message["picture"], ensure_ascii=False)
-
-
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 # -- primitives --------------------------------------------------------------------------------------------------------

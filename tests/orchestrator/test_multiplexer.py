@@ -26,6 +26,7 @@ async def never() -> Any:
 
 
 async def until(condition: Callable[[], bool]) -> None:
+    """Looks at every turn of the loop: what it waits for may not last."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0)

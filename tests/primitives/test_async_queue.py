@@ -10,14 +10,9 @@ from collections import Counter, deque
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.waiting import settle
 
 from llm_gateway_nb.primitives import AsyncQueue
-
-
-async def settle() -> None:
-    """Let every task run until it waits for something that only the test will bring."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def waiters(queue: AsyncQueue[int], count: int) -> list[asyncio.Task[int]]:

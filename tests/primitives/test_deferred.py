@@ -9,14 +9,9 @@ import sys
 import threading
 
 import pytest
+from support.waiting import settle
 
 from llm_gateway_nb.primitives import Deferred, deferred
-
-
-async def settle() -> None:
-    """Let every task run until it waits for something that only the test will bring."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_everyone_who_waits_gets_the_value() -> None:

@@ -10,15 +10,10 @@ from contextlib import aclosing
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.waiting import settle
 
 from llm_gateway_nb.errors import StreamClosedError
 from llm_gateway_nb.primitives import Passthrough, create_passthrough
-
-
-async def settle() -> None:
-    """Let every task run until it waits for something that only the test will bring."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def collect(stream: Passthrough[int]) -> list[int]:

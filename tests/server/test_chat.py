@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.gateway import GO, Held, add, agent, frames, gateway, until
+from support.gateway import GO, Held, add, agent, frames, gateway
+from support.waiting import until
 
 from llm_gateway_nb import create_agent_harness, tool
 from llm_gateway_nb.permissions import PermissionPolicy

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
-from support.gateway import until
+from support.waiting import until
 
 from llm_gateway_nb import agent_tool, create_agent_harness, run, tool
 from llm_gateway_nb.errors import ConfigurationError

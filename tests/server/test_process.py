@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.gateway import HELLO, until
+from support.gateway import HELLO
+from support.waiting import until
 
 from llm_gateway_nb.server import RemoteHarness
 from llm_gateway_nb.types import HarnessEndEvent, Permissions, ToolCallEvent

@@ -9,7 +9,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
-from support.gateway import GO, HELLO, TOKEN, Held, add, agent, until
+from support.gateway import GO, HELLO, TOKEN, Held, add, agent
+from support.waiting import until
 
 from llm_gateway_nb import run, run_sync, start
 from llm_gateway_nb.errors import (
