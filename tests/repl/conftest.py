@@ -12,7 +12,7 @@ from support.repls import folders_left
 from llm_gateway_nb.repl import Repl
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def no_process_is_left() -> Iterator[None]:
     before = below()
     yield
