@@ -263,11 +263,13 @@ def _repl(node: Node, depth: int) -> str:
         parts.append(f'<p style="margin:4px 0;{_SMALL};{_DIM}">output cut short for the model</p>')
     if node.props.get("error"):
         parts.append(bad("", str(node.props["error"])))
-    prompt = f"flex:none;width:4.4em;padding-top:9px;font-size:12px;color:{BUSY};text-align:right"
+    prompt = (
+        f"flex:none;min-width:4.4em;white-space:nowrap;padding-top:9px;font-size:12px;color:{BUSY};text-align:right"
+    )
     return (
         '<div style="margin:10px 0 0 0"><div style="display:flex;gap:10px">'
-        f'<div style="{prompt}"><code style="background:transparent;font-size:12px;color:{BUSY}">In [{number}]:</code>'
-        "</div>"
+        f'<div style="{prompt}"><code style="background:transparent;padding:0;font-size:12px;color:{BUSY}">'
+        f"In [{number}]:</code></div>"
         f'<div style="flex:1;min-width:0"><pre style="{framed}">{code(source, "python")}</pre>'
         f"{''.join(parts)}</div></div></div>"
     )

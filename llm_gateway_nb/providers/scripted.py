@@ -178,7 +178,7 @@ class ScriptedLLM(LLM):
         index = reading.at
         if index >= len(reading.turns):
             raise ScriptError(
-                f"The script has {len(reading.turns)} turn(s), but the model was called a {index + 1}. time."
+                f"The script has {len(reading.turns)} turn(s), and this is call {index + 1} of the model."
             )
         reading.at += 1
         turn = reading.turns[index]

@@ -200,7 +200,11 @@ class Repl:
         error = output.error
         if error is None and reply.get("status") == "error":  # its message was lost among too many
             error = "\n".join(reply.get("traceback") or []) or f"{reply.get('ename')}: {reply.get('evalue')}"
-        late = f"Stopped: the turn took longer than {timeout:g} seconds." if timeout is not None else "Stopped."
+        late = (
+            f"Stopped: the turn took longer than {timeout:g} second{'' if timeout == 1 else 's'}."
+            if timeout is not None
+            else "Stopped."
+        )
         match outcome:
             case "done":
                 pass

@@ -94,7 +94,7 @@ class UserNamespace:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except _OverTimeError:
-            return f"Stopped: the turn took longer than {alarm.seconds:g} seconds."
+            return f"Stopped: the turn took longer than {alarm.seconds:g} second{'' if alarm.seconds == 1 else 's'}."
         except KeyboardInterrupt:
             return "Stopped: it was interrupted."
         except BaseException as error:  # noqa: BLE001  (whatever a cell raises, `SystemExit` too, is what came of it)

@@ -86,6 +86,21 @@ def test_a_changed_transcript_fails_with_a_diff_that_can_be_read(executed: Path,
     assert "<div" not in done.stdout
 
 
+def test_what_a_person_has_clicked_through_is_a_test_like_what_a_function_has_decided(
+    executed: Path, tmp_path: Path
+) -> None:
+    saved = executed.read_text()
+    assert "asked: approved by policy" in saved
+    assert "asked: denied by policy" in saved
+    clicked = saved.replace("asked: approved by policy", "asked: approved by you")
+    (tmp_path / "clicked.ipynb").write_text(clicked)
+    done = pytest_in(tmp_path, "--nbval")
+    assert f"{len(CELLS)} passed" in done.stdout, done.stdout
+    (tmp_path / "clicked.ipynb").write_text(clicked.replace("asked: approved by you", "asked: denied by you"))
+    done = pytest_in(tmp_path, "--nbval")
+    assert f"1 failed, {len(CELLS) - 1} passed" in done.stdout, done.stdout
+
+
 def starting(output: str, start: str) -> list[str]:
     return [line for line in output.split("\n") if line.startswith(start)]
 

@@ -32,7 +32,7 @@ def deferred_card(deferred: Deferred[Any]) -> Bit:
 def queue_card(queue: AsyncQueue[Any]) -> Bit:
     """A queue: what lies in it, the next one first, and who waits."""
     values, waiting = queue._peek()
-    state = badge(_count(len(values), "value", "values"), "busy") if values else badge("empty", "quiet")
+    state = badge(_count(len(values), "value", "values"), "quiet") if values else badge("empty", "quiet")
     inside = [_values(values)] if values else []
     if waiting:
         inside.append(note(_count(waiting, "coroutine waits", "coroutines wait") + " in pop()"))

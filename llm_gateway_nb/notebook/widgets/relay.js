@@ -183,7 +183,7 @@ function full(params) {
   /** @type {HTMLElement[]} */
   const blocks = [];
   for (const [key, value] of Object.entries(params)) {
-    if (typeof value !== "string" || !(key === "command" || value.includes("\n"))) continue;
+    if (typeof value !== "string" || !(key === "command" || key === "code" || value.includes("\n"))) continue;
     delete rest[key];
     if (key !== "command") blocks.push(h("div", "label", shown(key)));
     blocks.push(uncut(value, key === "command" ? "command" : ""));
