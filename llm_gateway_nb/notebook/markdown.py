@@ -24,7 +24,7 @@ __all__ = ["CODE", "PRE", "markdown", "sanitized"]
 LINE, QUIET_PAPER = "rgba(127,127,127,0.3)", "rgba(127,127,127,0.1)"
 CODE = (
     "margin:6px 0;padding:8px 12px;border-radius:6px;overflow:auto;white-space:pre-wrap;"
-    "word-wrap:break-word;font-size:13px;line-height:1.5"
+    "word-wrap:break-word;word-break:normal;font-family:var(--jp-code-font-family,monospace);font-size:13px;line-height:1.5"
 )
 PRE = f"{CODE};background:{QUIET_PAPER}"
 _CELL = f"padding:4px 12px;border:1px solid {LINE};vertical-align:top"

@@ -57,7 +57,8 @@ TAGS = {
 }
 STYLES = {
     *("align-items", "background", "border", "border-bottom", "border-collapse", "border-left", "border-radius"),
-    *("border-top", "color", "cursor", "display", "flex", "flex-wrap", "font-size", "font-style", "font-weight", "gap"),
+    *("border-top", "color", "cursor", "display", "flex", "flex-wrap", "font-family", "font-size", "font-style"),
+    *("font-weight", "gap"),
     *("line-height", "list-style", "margin", "margin-left", "max-height", "max-width", "min-height", "min-width"),
     *(
         "opacity",
@@ -69,7 +70,7 @@ STYLES = {
         "text-decoration",
         "text-overflow",
     ),
-    *("vertical-align", "white-space", "width", "word-wrap"),
+    *("vertical-align", "white-space", "width", "word-break", "word-wrap"),
 }
 """What JupyterLab's sanitiser lets through and this module has a use for."""
 
