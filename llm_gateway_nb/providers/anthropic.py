@@ -87,19 +87,23 @@ class AnthropicLLM(SdkLLM[anthropic.AsyncAnthropic]):
                     model=request.model,
                 )
             answer = Answer()
-            async for event in stream:
-                match event.type:
+            # The same stream, its events as the JSON that they are: the SDK's model of each takes most of the time.
+            events: anthropic.AsyncStream[Any] = anthropic.AsyncStream(
+                cast_to=object, response=stream.response, client=client
+            )
+            async for event in events:
+                match event.get("type"):
                     case "content_block_delta":
-                        if (piece := answer.add_delta(event.index, event.delta)) is not None:
+                        if (piece := answer.add_delta(event["index"], event["delta"])) is not None:
                             yield piece
                     case "content_block_start":
-                        if (piece := answer.start_block(event.index, event.content_block)) is not None:
+                        if (piece := answer.start_block(event["index"], event["content_block"])) is not None:
                             yield piece
                     case "message_start":
-                        answer.count(event.message.usage)
+                        answer.count(event["message"].get("usage"))
                     case "message_delta":
-                        answer.count(event.usage)
-                        answer.stop_reason = event.delta.stop_reason or answer.stop_reason
+                        answer.count(event.get("usage"))
+                        answer.stop_reason = event["delta"].get("stop_reason") or answer.stop_reason
                     case _:
                         pass  # the ends of blocks, and kinds that are newer than this
         if (usage := answer.usage()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ __all__ = ["Answer"]
 @dataclass(slots=True)
 class _Block:
     kind: str
-    start: Any
+    start: Mapping[str, Any]
     parts: list[str] = field(default_factory=list)
     signature: str = ""
 
@@ -27,25 +28,24 @@ class Answer:
         self._counted: dict[str, int] = {}
         self.stop_reason: str | None = None
 
-    def start_block(self, index: int, block: Any) -> Piece | None:
-        begun = self._blocks[index] = _Block(block.type, block)
-        begun.signature = getattr(block, "signature", None) or ""
-        first = getattr(block, "text" if block.type == "text" else "thinking", None)
+    def start_block(self, index: int, block: Mapping[str, Any]) -> Piece | None:
+        begun = self._blocks[index] = _Block(block["type"], block, signature=block.get("signature") or "")
+        first = block.get("text" if begun.kind == "text" else "thinking")
         return self._more(begun, first) if first else None
 
-    def add_delta(self, index: int, delta: Any) -> Piece | None:
+    def add_delta(self, index: int, delta: Mapping[str, Any]) -> Piece | None:
         block = self._blocks.get(index)
         if block is None:
             return None
-        match delta.type:
+        match delta["type"]:
             case "text_delta":
-                return self._more(block, delta.text)
+                return self._more(block, delta["text"])
             case "thinking_delta":
-                return self._more(block, delta.thinking)
+                return self._more(block, delta["thinking"])
             case "input_json_delta":
-                block.parts.append(delta.partial_json)
+                block.parts.append(delta["partial_json"])
             case "signature_delta":
-                block.signature += delta.signature
+                block.signature += delta["signature"]
             case _:
                 pass
         return None
@@ -56,10 +56,10 @@ class Answer:
             return None
         return TextDelta(text) if block.kind == "text" else ReasoningDelta(text)
 
-    def count(self, usage: Any) -> None:
+    def count(self, usage: Mapping[str, Any] | None) -> None:
         """Later counts stand for earlier ones: the API sends running totals."""
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
-            if isinstance(number := getattr(usage, name, None), int):
+            if isinstance(number := (usage or {}).get(name), int):
                 self._counted[name] = number
 
     def usage(self) -> Usage | None:
@@ -80,8 +80,8 @@ class Answer:
         for _, block in sorted(self._blocks.items()):
             if block.kind == "tool_use":
                 text = "".join(block.parts)
-                arguments = parse_arguments(text) if text else dict(block.start.input or {})
-                found.append(ToolCallPiece(id=block.start.id, name=block.start.name, arguments=arguments))
+                arguments = parse_arguments(text) if text else dict(block.start.get("input") or {})
+                found.append(ToolCallPiece(id=block.start["id"], name=block.start["name"], arguments=arguments))
         return found
 
     def thoughts(self) -> list[dict[str, Any]]:
@@ -91,5 +91,5 @@ class Answer:
             if block.kind == "thinking":
                 blocks.append({"type": "thinking", "thinking": "".join(block.parts), "signature": block.signature})
             elif block.kind == "redacted_thinking":
-                blocks.append({"type": "redacted_thinking", "data": block.start.data})
+                blocks.append({"type": "redacted_thinking", "data": block.start["data"]})
         return blocks

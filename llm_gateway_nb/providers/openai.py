@@ -78,25 +78,27 @@ class OpenAICompatibleLLM(SdkLLM[openai.AsyncOpenAI]):
             usage: Usage | None = None
             refused = False
             reasoning_keys = self._service.reasoning_keys
-            async for chunk in stream:
-                if chunk.usage is not None:
-                    usage = _usage(chunk.usage)
-                for choice in (chunk.choices or ())[:1]:
-                    delta = choice.delta
-                    if delta is not None:
-                        if extra := delta.model_extra:
-                            for key in reasoning_keys:
-                                if (thought := extra.get(key)) and isinstance(thought, str):
-                                    yield ReasoningDelta(thought)
-                                    break
-                        if delta.content:
-                            yield TextDelta(delta.content)
-                        if delta.refusal:
+            # The same stream, its chunks as the JSON that they are: the SDK's model of each takes most of the time.
+            chunks: openai.AsyncStream[Any] = openai.AsyncStream(
+                cast_to=object, response=stream.response, client=client
+            )
+            async for chunk in chunks:
+                if counted := chunk.get("usage"):
+                    usage = _usage(counted)
+                for choice in (chunk.get("choices") or ())[:1]:
+                    if delta := choice.get("delta"):
+                        for key in reasoning_keys:
+                            if (thought := delta.get(key)) and isinstance(thought, str):
+                                yield ReasoningDelta(thought)
+                                break
+                        if content := delta.get("content"):
+                            yield TextDelta(content)
+                        if refusal := delta.get("refusal"):
                             refused = True
-                            yield TextDelta(delta.refusal)
-                        for part in delta.tool_calls or ():
+                            yield TextDelta(refusal)
+                        for part in delta.get("tool_calls") or ():
                             calls.add(part)
-                    finish = choice.finish_reason or finish
+                    finish = choice.get("finish_reason") or finish
         if usage is not None:
             yield usage
         if finish is None:
@@ -165,16 +167,16 @@ class _Calls:
     def __init__(self) -> None:
         self._parts: dict[int, dict[str, str]] = {}
 
-    def add(self, part: Any) -> None:
-        index = part.index
+    def add(self, part: Mapping[str, Any]) -> None:
+        index, call_id = part.get("index"), part.get("id")
         if index is None:
-            index = len(self._parts) if part.id or not self._parts else max(self._parts)
+            index = len(self._parts) if call_id or not self._parts else max(self._parts)
         call = self._parts.setdefault(index, {"id": "", "name": "", "arguments": ""})
-        if part.id:
-            call["id"] = part.id
-        if part.function is not None:
-            call["name"] += part.function.name or ""
-            arguments = part.function.arguments
+        if call_id:
+            call["id"] = call_id
+        if function := part.get("function"):
+            call["name"] += function.get("name") or ""
+            arguments = function.get("arguments")
             if arguments is not None:
                 call["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
@@ -187,14 +189,14 @@ class _Calls:
         ]
 
 
-def _usage(usage: Any) -> Usage | None:
-    if usage.prompt_tokens is None or usage.completion_tokens is None:
+def _usage(usage: Mapping[str, Any]) -> Usage | None:
+    prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if prompt is None or answer is None:
         return None
-    details: Any = usage.prompt_tokens_details
-    written: Mapping[str, Any] = (details.model_extra or {}) if details is not None else {}
+    details = usage.get("prompt_tokens_details") or {}
     return Usage(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        cache_read_tokens=details.cached_tokens if details is not None else None,
-        cache_creation_tokens=written.get("cache_write_tokens"),
+        input_tokens=prompt,
+        output_tokens=answer,
+        cache_read_tokens=details.get("cached_tokens"),
+        cache_creation_tokens=details.get("cache_write_tokens"),
     )
