@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.kernel import ask_line
-from llm_gateway_nb.notebook.transcript import shown
+from llm_gateway_nb.notebook.text import shown
 from llm_gateway_nb.recording.decisions import Decisions, current_decisions
 from llm_gateway_nb.types import BudgetRelayEvent, PermissionResponse, RelayEvent, RelayResponse
 

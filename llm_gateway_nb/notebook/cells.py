@@ -14,17 +14,8 @@ import nh3
 
 from llm_gateway_nb.graph.tree import Node, RunTree
 from llm_gateway_nb.notebook.plain_markdown import fenced, plain_markdown
-from llm_gateway_nb.notebook.transcript import (
-    answer,
-    call,
-    failures,
-    jsonable,
-    outcome,
-    printed,
-    run_status,
-    shown,
-    whole,
-)
+from llm_gateway_nb.notebook.text import call, jsonable, printed, shown, whole
+from llm_gateway_nb.notebook.words import answer, failures, outcome, run_status
 
 __all__ = ["as_markdown", "as_notebook"]
 

@@ -10,7 +10,8 @@ from llm_gateway_nb.notebook.compare_steps import Case, Figures, Step, figures_o
 from llm_gateway_nb.notebook.markdown import LINE
 from llm_gateway_nb.notebook.paint import BAD, FINE, QUIET, escape
 from llm_gateway_nb.notebook.static_html import static_html
-from llm_gateway_nb.notebook.static_parts import cut, folded, text_of
+from llm_gateway_nb.notebook.static_parts import folded, text_of
+from llm_gateway_nb.notebook.text import cut
 
 __all__ = ["comparison_html", "comparison_text"]
 

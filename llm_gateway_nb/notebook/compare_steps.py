@@ -12,7 +12,8 @@ from typing import Any
 
 from llm_gateway_nb.graph.tree import Node, RunTree
 from llm_gateway_nb.notebook.result import RunResult, root_of
-from llm_gateway_nb.notebook.transcript import call, outcome, printed
+from llm_gateway_nb.notebook.text import call, printed
+from llm_gateway_nb.notebook.words import outcome
 
 __all__ = ["Case", "Figures", "Step", "align", "figures_of", "steps_of"]
 

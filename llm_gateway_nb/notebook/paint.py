@@ -12,7 +12,7 @@ from typing import Any
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
-from llm_gateway_nb.notebook.transcript import shown, unprinted
+from llm_gateway_nb.notebook.text import shown, unprinted
 
 __all__ = ["ASK", "BAD", "BUSY", "FINE", "QUIET", "ansi", "code", "diff", "escape", "looks_like_diff"]
 

@@ -3,81 +3,27 @@
 Python keeps the truth, the page a picture of it. They talk in custom messages only, since a synced trait stalls while a
 cell runs. To the page go numbered patches, and a snapshot when it says that it is ready or has missed a number; from
 the page come `ready`, answers to relays, and `stop`. What they look like is decided in `widgets/`.
-
-An operation on the picture is one of:
-    `["n", key, parent_key | None, kind, props]`: a new node;
-    `["+", key, stream, text]`: more text;
-    `["s", key, props]`: other props.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import anywidget
 import traitlets
 
-from llm_gateway_nb.graph.tree import Added, Appended, Change, Node, RunTree, Updated
-from llm_gateway_nb.notebook.static_html import page, static_html
-from llm_gateway_nb.notebook.transcript import clean, jsonable, transcript
+from llm_gateway_nb.graph.tree import RunTree
+from llm_gateway_nb.notebook.export import exported
+from llm_gateway_nb.notebook.modules import read_module, read_styles
+from llm_gateway_nb.notebook.patches import Operation, portions
+from llm_gateway_nb.notebook.text import clean, jsonable
 
 __all__ = ["RunPanel", "live_bundle"]
 
-Operation = list[Any]
-
 INTERVAL_SECONDS = 1 / 30
-MAX_MESSAGE = 1_000_000
-"""Bytes of operations in one message; Jupyter's server drops a connection that sends much more at once."""
-MAX_OUTPUT = 400_000
-"""Characters of one output that a page is given; `run.result` and the events have the rest."""
-
-WIDGETS = Path(__file__).parent / "widgets"
-_MODULES = (
-    "dom.js",
-    "format.js",
-    "highlight.js",
-    "inline.js",
-    "blocks.js",
-    "tables.js",
-    "prose.js",
-    "media.js",
-    "rich.js",
-    "edit.js",
-    "ask.js",
-    "relay.js",
-    "summary.js",
-    "nodes.js",
-    "tool.js",
-    "repl.js",
-    "kinds.js",
-    "dock.js",
-    "menu.js",
-    "search.js",
-    "composer.js",
-    "header.js",
-    "store.js",
-    "view.js",
-    "panel.js",
-)
-
-
-def read_module(names: Iterable[str] = _MODULES) -> str:
-    """Our ES modules as the one that anywidget can load: in order, without the imports of each other, or comments."""
-    parts = []
-    for name in names:
-        source = (WIDGETS / name).read_text(encoding="utf-8")
-        source = re.sub(r"^import\b[^;]*;\n", "", source, flags=re.M)
-        source = re.sub(
-            r"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n|^[ \t]*//[^\n]*\n|^[ \t]*\n", "", source, flags=re.M | re.S
-        )
-        parts.append(re.sub(r"^export (?!default)", "", source, flags=re.M))
-    return re.sub(r"^[ \t]+", "", "".join(parts), flags=re.M)
 
 
 class RunPanel(anywidget.AnyWidget):
@@ -88,14 +34,13 @@ class RunPanel(anywidget.AnyWidget):
         on_message: gets what a person did: `{"k": "relay", "id", "approved", "reason"?, "always"?, "input"?}`,
             `{"k": "stop"}`, or of a chat `{"k": "say", "text"}`.
         chat: with a line for the person's next turn.
-        export: makes the file of a format (`html`, `markdown`, `json`); None makes it of the tree.
 
     Attributes:
         ready: set as soon as a page shows the panel.
     """
 
-    _esm = read_module()
-    _css = (WIDGETS / "panel.css").read_text(encoding="utf-8")
+    _esm = read_module("panel.js")
+    _css = read_styles("panel.css")
     title = traitlets.Unicode("").tag(sync=True)
     chat = traitlets.Bool(False).tag(sync=True)
 
@@ -106,12 +51,10 @@ class RunPanel(anywidget.AnyWidget):
         title: str | None = None,
         on_message: Callable[[dict[str, Any]], None] | None = None,
         chat: bool = False,
-        export: Callable[[str], str] | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self._tree = tree
         self._on_message = on_message
-        self._export = export or self._export_tree
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._last = float("-inf")
@@ -155,7 +98,7 @@ class RunPanel(anywidget.AnyWidget):
             return
         changes = self._tree.take_changes()
         if changes:
-            for operations in _messages(_operations(changes)):
+            for operations in portions(changes):
                 self._seq += 1
                 self._tell("patch", operations)
 
@@ -214,10 +157,9 @@ class RunPanel(anywidget.AnyWidget):
                 self._pass_on({"k": "stop"})
             case {"k": "say", "text": str(text)} if text.strip() and self.chat:
                 self._pass_on({"k": "say", "text": clean(text)})
-            case {"k": "export", "format": str(kind)} if kind in _FILES:
-                suffix, mime = _FILES[kind]
-                name = re.sub(r"[^\w-]+", "-", self.title).strip("-") or "run"
-                self.send({"k": "file", "name": name + suffix, "kind": mime, "text": self._export(kind)})
+            case {"k": "export", "format": str(kind)}:
+                if (file := exported(self._tree, self.title, kind)) is not None:
+                    self.send({"k": "file", **file})
             case {"k": "relay", "id": str(relay_id), "approved": bool(approved)}:
                 answer: dict[str, Any] = {"k": "relay", "id": relay_id, "approved": approved}
                 reason, always = content.get("reason"), content.get("always")
@@ -230,13 +172,6 @@ class RunPanel(anywidget.AnyWidget):
                     answer["input"] = jsonable(edited)
                 self._pass_on(answer)
 
-    def _export_tree(self, kind: str) -> str:
-        if kind == "html":
-            return page(static_html(self._tree, title=self.title or None, details=True), self.title)
-        if kind == "markdown":
-            return transcript(self._tree)
-        return json.dumps([_as_json(root) for root in self._tree.roots], ensure_ascii=False, indent=1)
-
     def _pass_on(self, message: dict[str, Any]) -> None:
         if self._on_message is not None:
             self._on_message(message)
@@ -244,86 +179,12 @@ class RunPanel(anywidget.AnyWidget):
     def _snapshot(self) -> None:
         if self.comm is None:
             return
-        parts = list(_messages(_operations(self._tree.snapshot()))) or [[]]
+        parts = list(portions(self._tree.snapshot())) or [[]]
         for number, operations in enumerate(parts):
             self._tell("snapshot", operations, part=number, parts=len(parts))
-
-
-_FILES = {"html": (".html", "text/html"), "markdown": (".md", "text/markdown"), "json": (".json", "application/json")}
-
-
-def _as_json(node: Node) -> dict[str, Any]:
-    return {
-        "kind": node.kind,
-        "id": node.id,
-        **{key: jsonable(value) for key, value in node.props.items()},
-        **{stream: clean(node.text(stream)) for stream in node.streams},
-        "children": [_as_json(child) for child in node.children],
-    }
 
 
 def live_bundle(panel: RunPanel) -> dict[str, Any]:
     """The output that holds the live view, and no word of text: beside it stands the static one."""
     view = {"version_major": 2, "version_minor": 1, "model_id": panel.model_id}
     return {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}
-
-
-def _operations(changes: Iterable[Change]) -> Iterator[Operation]:
-    new: set[int] = set()
-    for change in changes:
-        match change:
-            case Added(node=node):
-                new.add(node.key)
-                parent = None if node.parent is None else node.parent.key
-                yield ["n", node.key, parent, node.kind, {"id": clean(node.id), **_props(node.props)}]
-            case Appended(node=node, stream=stream, text=text):
-                text = clean(text)
-                for start in range(0, len(text), MAX_MESSAGE // 4):
-                    yield ["+", node.key, stream, text[start : start + MAX_MESSAGE // 4]]
-            case Updated(node=node, props=props):
-                if node.key not in new:  # a new node was told with the props that it has by now
-                    yield ["s", node.key, _props(props)]
-
-
-def _props(props: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _shortened(jsonable(value)) if key in {"output", "mime"} else jsonable(value)
-        for key, value in props.items()
-    }
-
-
-def _shortened(value: Any) -> Any:
-    """Without the far end of a huge output. What a person approves (`input`, `params`) is never cut."""
-    if isinstance(value, str) and len(value) > MAX_OUTPUT:
-        return f"{value[:MAX_OUTPUT]}\n… {len(value) - MAX_OUTPUT} more characters"
-    if isinstance(value, list):
-        return [_shortened(item) for item in value]
-    if isinstance(value, dict):
-        return {key: item if key.startswith("image/") else _shortened(item) for key, item in value.items()}
-    return value
-
-
-def _messages(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    """In portions that a server takes."""
-    portion: list[Operation] = []
-    size = 0
-    for operation in operations:
-        weight = _weight(operation)
-        if portion and size + weight > MAX_MESSAGE:
-            yield portion
-            portion, size = [], 0
-        portion.append(operation)
-        size += weight
-    if portion:
-        yield portion
-
-
-def _weight(value: Any) -> int:
-    """About how many bytes of JSON."""
-    if isinstance(value, str):
-        return 8 + (len(value) if value.isascii() else len(value.encode()))
-    if isinstance(value, dict):
-        return 8 + sum(_weight(key) + _weight(item) for key, item in value.items())
-    if isinstance(value, list):
-        return 8 + sum(map(_weight, value))
-    return 12

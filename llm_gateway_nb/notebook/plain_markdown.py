@@ -6,7 +6,7 @@ import re
 
 from markdown_it import MarkdownIt
 
-from llm_gateway_nb.notebook.transcript import shown
+from llm_gateway_nb.notebook.text import shown
 
 __all__ = ["fenced", "plain_markdown"]
 

@@ -18,7 +18,6 @@ from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, FINE, QUIET, code
 from llm_gateway_nb.notebook.static_parts import (
     attachments,
     bad,
-    cut,
     folded,
     long,
     one_line,
@@ -26,19 +25,16 @@ from llm_gateway_nb.notebook.static_parts import (
     rich,
     text_of,
 )
-from llm_gateway_nb.notebook.transcript import (
-    MAX_DEPTH,
+from llm_gateway_nb.notebook.text import MAX_DEPTH, cut, printed, rule_text, shown
+from llm_gateway_nb.notebook.words import (
     answer,
     budget_question,
     failures,
     is_ask,
     outcome,
-    printed,
     printed_beside,
-    rule_text,
     run_status,
     said_below,
-    shown,
 )
 
 __all__ = ["page", "static_html"]

@@ -11,9 +11,9 @@ from typing import Any
 
 from llm_gateway_nb.notebook.markdown import CODE, LINE, PRE, sanitized
 from llm_gateway_nb.notebook.paint import BAD, ansi, code, diff, escape, looks_like_diff
-from llm_gateway_nb.notebook.transcript import MAX_TEXT, jsonable, shown, whole
+from llm_gateway_nb.notebook.text import cut, jsonable, shown, whole
 
-__all__ = ["attachments", "bad", "cut", "folded", "long", "one_line", "open_arguments", "rich", "text_of"]
+__all__ = ["attachments", "bad", "folded", "long", "one_line", "open_arguments", "rich", "text_of"]
 
 _OPEN_LINES = 12
 _DIM = "opacity:0.74"
@@ -22,11 +22,6 @@ _DIM = "opacity:0.74"
 def text_of(value: Any) -> str:
     """Any value as escaped text."""
     return escape(str(value))
-
-
-def cut(text: str) -> str:
-    """No more of it than a saved page should hold."""
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n… {len(text) - MAX_TEXT} more characters"
 
 
 def folded(summary: str, inside: str) -> str:

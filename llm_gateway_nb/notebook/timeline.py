@@ -11,8 +11,9 @@ from IPython.display import display
 
 from llm_gateway_nb.graph import fold, fold_event
 from llm_gateway_nb.harnesses.replay import Replay
+from llm_gateway_nb.notebook.modules import read_module, read_styles
 from llm_gateway_nb.notebook.outputs import page_possible, static_bundle
-from llm_gateway_nb.notebook.panel import WIDGETS, RunPanel, live_bundle
+from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
 from llm_gateway_nb.recording import Recording
 from llm_gateway_nb.types import new_id
 
@@ -27,8 +28,8 @@ class Timeline(anywidget.AnyWidget):
         at: how many events are shown.
     """
 
-    _esm = WIDGETS / "slider.js"
-    _css = "".join((WIDGETS / name).read_text(encoding="utf-8") for name in ("panel.css", "slider.css"))
+    _esm = read_module("slider.js")
+    _css = read_styles("panel.css", "slider.css")
     times: traitlets.List[Any] = traitlets.List().tag(sync=True)
     at = traitlets.Int(0).tag(sync=True)
 

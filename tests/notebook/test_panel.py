@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from llm_gateway_nb.graph.fold import fold, fold_event
 from llm_gateway_nb.graph.tree import RunTree
 from llm_gateway_nb.notebook import panel as panel_module
+from llm_gateway_nb.notebook.modules import read_module
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
 from llm_gateway_nb.testing.strategies import event_streams
 from llm_gateway_nb.types import HarnessEvent, HarnessStartEvent, TextEvent, ToolCallEvent, ToolResultEvent
@@ -395,7 +396,7 @@ def test_no_state_is_synced_but_what_it_is_called_and_whether_it_is_a_chat() -> 
 
 
 def test_one_module_without_imports_reaches_the_page() -> None:
-    source = panel_module.read_module()
+    source = read_module("panel.js")
     assert not [line for line in source.splitlines() if line.startswith("import")]
     assert source.count("export ") == source.count("export default") == 1
     assert "innerHTML" not in source

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from llm_gateway_nb.graph.fold import fold, fold_answer, fold_event
-from llm_gateway_nb.notebook.transcript import jsonable, printed, shown, transcript
+from llm_gateway_nb.notebook.text import jsonable, printed, shown
+from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.testing.strategies import event_streams
 from llm_gateway_nb.types import (
     BudgetRelayEvent,

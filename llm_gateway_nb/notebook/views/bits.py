@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from llm_gateway_nb.notebook.transcript import clean, jsonable
+from llm_gateway_nb.notebook.text import clean, cut, jsonable
 
 __all__ = [
     "Bit",
@@ -34,8 +34,6 @@ Bit = dict[str, Any]
 Tone = Literal["good", "bad", "ask", "busy", "quiet"]
 """What a state looks like; a word always stands beside it."""
 
-MAX_TEXT = 20_000
-"""Characters of one text in a view."""
 MAX_IMAGE = 2_000_000
 """Characters of one image in base64: a notebook keeps what is shown."""
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # pixels only: SVG is a document
@@ -76,9 +74,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str | Bit]], *, empty: st
     return {"b": "table", "head": list(head), "rows": [[_cell(c) for c in row] for row in rows], "empty": empty}
 
 
-def fold(summary: str, *inside: Bit, is_open: bool = False) -> Bit:
+def fold(summary: str, *inside: Bit) -> Bit:
     """Something to look into."""
-    return {"b": "fold", "summary": cut(summary, 300), "inside": list(inside), "open": is_open}
+    return {"b": "fold", "summary": cut(summary, 300), "inside": list(inside)}
 
 
 def bubble(who: str, side: Literal["user", "assistant", "system", "tool"], *inside: Bit) -> Bit:
@@ -103,12 +101,6 @@ def brief(value: object, limit: int = 200) -> str:
         text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
     text = re.sub(r" at 0x[0-9a-fA-F]+", "", clean(text)).replace("\n", "⏎")
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def cut(text: str, limit: int = MAX_TEXT) -> str:
-    """`text`, or its beginning and how much is missing."""
-    text = clean(text)
-    return text if len(text) <= limit else f"{text[:limit]}\n… {len(text) - limit} more characters"
 
 
 def _cell(cell: str | Bit) -> str | Bit:

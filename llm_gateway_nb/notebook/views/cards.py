@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from llm_gateway_nb.harnesses.agent import AgentHarness
-from llm_gateway_nb.notebook.transcript import whole
+from llm_gateway_nb.notebook.text import whole
 from llm_gateway_nb.notebook.views.answers import response_card, summary_card
 from llm_gateway_nb.notebook.views.bits import Bit, brief, card, line, table
 from llm_gateway_nb.notebook.views.events import event_card, events_card

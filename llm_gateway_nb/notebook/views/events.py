@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from llm_gateway_nb.graph import content_text
-from llm_gateway_nb.notebook.transcript import call, jsonable, whole
-from llm_gateway_nb.notebook.views.bits import Bit, Tone, badge, card, code, cut, fold, line, note, table
+from llm_gateway_nb.notebook.text import call, cut, jsonable, whole
+from llm_gateway_nb.notebook.views.bits import Bit, Tone, badge, card, code, fold, line, note, table
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
     ErrorEvent,

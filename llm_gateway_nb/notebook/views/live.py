@@ -8,7 +8,6 @@ the last. From the page come `ready` and what a person did.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,23 +17,13 @@ import traitlets
 from IPython.display import display
 
 from llm_gateway_nb.notebook.kernel import call_in
-from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS, WIDGETS, read_module
+from llm_gateway_nb.notebook.modules import read_module, read_styles
+from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS
 from llm_gateway_nb.notebook.views.bits import Bit
 from llm_gateway_nb.notebook.views.static import bits_html
 from llm_gateway_nb.types import new_id
 
 __all__ = ["LiveCard", "display_living"]
-
-
-def _modules(entry: str, known: dict[str, None] | None = None) -> dict[str, None]:
-    """The names of the modules that `entry` is made of, those that it imports first."""
-    known = {} if known is None else known
-    if entry not in known:
-        source = (WIDGETS / entry).read_text(encoding="utf-8")
-        for name in re.findall(r'^import\b[^;]*?from "\./([\w-]+\.js)";', source, flags=re.M):
-            _modules(name, known)
-        known[entry] = None
-    return known
 
 
 class LiveCard(anywidget.AnyWidget):
@@ -45,8 +34,8 @@ class LiveCard(anywidget.AnyWidget):
         act: gets what a person did, in the loop of the cell that made the card.
     """
 
-    _esm = read_module(_modules("card.js"))
-    _css = "".join((WIDGETS / name).read_text(encoding="utf-8") for name in ("panel.css", "card.css"))
+    _esm = read_module("card.js")
+    _css = read_styles("panel.css", "card.css")
     first = traitlets.Dict().tag(sync=True)
     """The picture at the beginning: a page that comes while a cell runs has it without asking."""
 

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-from llm_gateway_nb.notebook.transcript import call, whole
+from llm_gateway_nb.notebook.text import call, whole
 from llm_gateway_nb.notebook.views.bits import Bit, bubble, card, code, fold, image_or_name, line, note, prose
 from llm_gateway_nb.types import (
     AssistantMessage,

@@ -10,7 +10,7 @@ from IPython.display import display
 from pydantic import ValidationError
 
 from llm_gateway_nb.notebook.kernel import cell_number
-from llm_gateway_nb.notebook.transcript import call
+from llm_gateway_nb.notebook.text import call
 from llm_gateway_nb.notebook.views.bits import Bit
 from llm_gateway_nb.notebook.views.permissions import (
     LISTS,

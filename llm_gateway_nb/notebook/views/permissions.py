@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from llm_gateway_nb.notebook.transcript import rule_text
+from llm_gateway_nb.notebook.text import rule_text
 from llm_gateway_nb.notebook.views.bits import Bit, Tone, badge, card, line, note, table
 from llm_gateway_nb.permissions import Decision
 from llm_gateway_nb.types import DeniedCall, Permissions, ToolPermission

@@ -9,7 +9,7 @@ from typing import Any
 
 from llm_gateway_nb.notebook.markdown import PRE, markdown
 from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, FINE, QUIET, escape
-from llm_gateway_nb.notebook.transcript import MAX_DEPTH
+from llm_gateway_nb.notebook.text import MAX_DEPTH
 from llm_gateway_nb.notebook.views.bits import Bit
 
 __all__ = ["bits_html"]
@@ -55,7 +55,7 @@ def _bit(bit: Bit, depth: int) -> str:
             return _table(bit, depth)
         case "fold":
             return (
-                f'<details style="margin:4px 0"{" open" if bit["open"] else ""}><summary style="cursor:pointer">'
+                f'<details style="margin:4px 0"><summary style="cursor:pointer">'
                 f'<span style="font-size:12px;{_DIM}">{_escape(bit["summary"])}</span></summary>'
                 f"{_all(bit['inside'], depth)}</details>"
             )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from llm_gateway_nb.errors import ToolInputError
 from llm_gateway_nb.notebook.kernel import Output, capturing
-from llm_gateway_nb.notebook.transcript import whole
+from llm_gateway_nb.notebook.text import whole
 from llm_gateway_nb.notebook.views.bits import Bit, code, note
 from llm_gateway_nb.notebook.views.live import LiveCard
 from llm_gateway_nb.notebook.views.messages import content_bits

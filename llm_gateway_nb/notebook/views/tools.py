@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from llm_gateway_nb.notebook.transcript import jsonable
+from llm_gateway_nb.notebook.text import jsonable
 from llm_gateway_nb.notebook.views.bits import Bit, card, code, fold, line, note, prose, table
 from llm_gateway_nb.types import ToolDefinition
 

@@ -45,11 +45,8 @@ export function draw(bit) {
     }
     case "table":
       return grid(bit);
-    case "fold": {
-      const details = h("details", "fold", h("summary", "", shown(bit.summary)), ...bit.inside.map(draw));
-      details.open = bit.open;
-      return details;
-    }
+    case "fold":
+      return h("details", "fold", h("summary", "", shown(bit.summary)), ...bit.inside.map(draw));
     case "bubble":
       return h("div", `bubble ${bit.side}-side`, h("div", "who", shown(bit.who)), ...bit.inside.map(draw));
     case "image": {
