@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import CoroutineType
 from typing import Any
 
 __all__ = ["LIVING", "STATIC", "register"]
@@ -58,6 +59,9 @@ def register() -> None:
     before = html.lookup_by_type(list) if list in html else None
     if not isinstance(before, _ListHtml):
         html.for_type(list, _ListHtml(before))
+    plain = formatter.formatters["text/plain"]
+    if CoroutineType not in plain:
+        plain.for_type(CoroutineType, _coroutine)
 
 
 def _show_living(thing: Any) -> None:
@@ -66,6 +70,17 @@ def _show_living(thing: Any) -> None:
 
 def _html(thing: Any) -> Any:
     return import_module(f"{__package__}.notebook.show").html_of(thing)
+
+
+def _coroutine(thing: CoroutineType[Any, Any, Any], printer: Any, _cycle: bool) -> None:
+    """`run(agent, "…")` as the last line of a cell, its `await` forgotten: nothing happens, and this says why."""
+    printer.text(repr(thing))
+    code = thing.cr_code
+    if code.co_filename.startswith(_FOLDER):
+        printer.text(f"\nNothing has run yet: write `await {code.co_name}(…)`.")
+
+
+_FOLDER = __file__.removesuffix("_display.py")
 
 
 class _ListHtml:

@@ -31,9 +31,12 @@ The tree parts *you misused it* from *the other side failed* from *it was closed
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
+
+from llm_gateway_nb._traceback import render
 
 __all__ = [
     "AuthenticationError",
@@ -70,6 +73,10 @@ class GatewayError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)
 
+    def _render_traceback_(self) -> list[str]:
+        """IPython asks for this."""
+        return render(self)
+
 
 def _restore(cls: type[GatewayError], args: tuple[Any, ...], state: dict[str, Any]) -> GatewayError:
     error = cls.__new__(cls, *args)
@@ -86,10 +93,25 @@ class UnknownProviderError(ConfigurationError):
 
     def __init__(self, provider: str, *, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = get_close_matches(provider, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        close = get_close_matches(provider.lower(), names, n=1)
+        maker = _maker_of(provider)
+        if close:
+            hint = f" Did you mean {close[0]!r}?"
+        elif maker is not None:
+            hint = f" If it is a model, name its provider first: create_llm({maker!r}, {provider!r})."
+        else:
+            hint = ""
         super().__init__(f"There is no provider {provider!r}.{hint} Known are {', '.join(names)}.")
         self.provider = provider
+
+
+def _maker_of(model: str) -> str | None:
+    """Whose model a name looks like."""
+    if model.startswith("claude"):
+        return "anthropic"
+    if re.match(r"(gpt|chatgpt|o\d)\b", model):
+        return "openai"
+    return "ollama" if ":" in model and "/" not in model else None
 
 
 class RecordingError(ConfigurationError):

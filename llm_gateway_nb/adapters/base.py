@@ -50,6 +50,7 @@ __all__ = [
     "AdaptedHarness",
     "Drive",
     "Teller",
+    "check_agent",
     "current_teller",
     "inside",
     "last_prompt",
@@ -284,6 +285,15 @@ class AdaptedHarness:
 
 
 _teller: ContextVar[tuple[Teller, str | None] | None] = ContextVar("llm_gateway_nb_teller", default=None)
+
+
+def check_agent(agent: Any, method: str, wanted: str) -> None:
+    """
+    Raises:
+        ConfigurationError: an agent of another framework, or something that is none.
+    """
+    if not callable(getattr(agent, method, None)):
+        raise ConfigurationError(f"{wanted}, not {agent!r}.")
 
 
 def current_teller() -> Teller | None:

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, last_turn, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, last_turn, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.providers.openai_messages import to_openai_messages
 from llm_gateway_nb.types import GeneratorInvokeParams, RelayResponse, new_id
@@ -42,12 +42,14 @@ def from_langgraph(
         options: more for `graph.astream`, such as `context=`.
 
     Raises:
-        ConfigurationError: langgraph is not installed.
+        ConfigurationError: langgraph is not installed, or this is no graph of its.
     """
     try:
         from langgraph.types import Command
     except ImportError as error:
         raise ConfigurationError("from_langgraph needs langgraph: pip install langgraph.") from error
+
+    check_agent(graph, "astream", "from_langgraph takes a compiled graph (graph.compile())")
 
     async def drive(teller: Teller, params: GeneratorInvokeParams) -> None:
         settings = dict(config or {})

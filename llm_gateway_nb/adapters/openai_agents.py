@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, current_teller, last_turn, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, current_teller, last_turn, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.types import (
     AssistantMessage,
@@ -40,12 +40,14 @@ def from_openai_agents(agent: Agent[Any], prompt: str | None = None, **options: 
             remembers, and the agent gets only what the person says now.
 
     Raises:
-        ConfigurationError: the SDK is not installed.
+        ConfigurationError: the SDK is not installed, or this is no agent of its.
     """
     try:
         from agents import Runner
     except ImportError as error:
         raise ConfigurationError("from_openai_agents needs the SDK: pip install openai-agents.") from error
+
+    check_agent(agent, "as_tool", "from_openai_agents takes an Agent of the SDK")
 
     async def drive(teller: Teller, params: GeneratorInvokeParams) -> None:
         told = _Told(teller)

@@ -12,7 +12,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, inside, last_turn, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, inside, last_turn, plain
 from llm_gateway_nb.errors import ConfigurationError, HarnessError
 from llm_gateway_nb.types import (
     AssistantMessage,
@@ -38,12 +38,14 @@ def from_pydantic_ai(agent: Agent[Any, Any], prompt: str | None = None, **option
         options: of `agent.run_stream_events`, such as `deps=` or `usage_limits=`.
 
     Raises:
-        ConfigurationError: pydantic-ai is not installed, or too old.
+        ConfigurationError: pydantic-ai is not installed, or too old; or this is no agent of its.
     """
     try:
         from pydantic_ai.capabilities import AbstractCapability, HandleDeferredToolCalls
     except ImportError as error:
         raise ConfigurationError("from_pydantic_ai needs pydantic-ai 2: pip install 'pydantic-ai-slim>=2'.") from error
+
+    check_agent(agent, "run_stream_events", "from_pydantic_ai takes a pydantic_ai.Agent")
 
     async def drive(teller: Teller, params: GeneratorInvokeParams) -> None:
         told = _Told(teller)

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, last_prompt, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, last_prompt, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.tools.workspace import in_thread
 from llm_gateway_nb.types import GeneratorInvokeParams, RelayResponse, new_id
@@ -40,12 +40,14 @@ def from_smolagents(
         options: of `agent.run`, such as `max_steps=`.
 
     Raises:
-        ConfigurationError: smolagents is not installed.
+        ConfigurationError: smolagents is not installed, or this is no agent of its.
     """
     try:
         import smolagents  # noqa: F401
     except ImportError as error:
         raise ConfigurationError("from_smolagents needs smolagents: pip install smolagents.") from error
+
+    check_agent(agent, "write_memory_to_messages", "from_smolagents takes a CodeAgent or a ToolCallingAgent")
 
     async def drive(teller: Teller, params: GeneratorInvokeParams) -> None:
         given = {"reset": len(params.messages) < 2, **options}

@@ -12,18 +12,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from typing import Any
 
 from IPython.display import display, update_display
 
 from llm_gateway_nb.graph import RunTree
-from llm_gateway_nb.notebook.kernel import in_kernel, stdin_allowed
+from llm_gateway_nb.notebook.kernel import cell_number, in_kernel, stdin_allowed
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
 from llm_gateway_nb.notebook.static_html import static_html
 from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.types import new_id
 
-__all__ = ["CellOutputs", "page_possible", "static_bundle"]
+__all__ = ["CellOutputs", "page_possible", "shown_here", "static_bundle"]
 
 _GOING_ON = {"llm_gateway_nb": {"run": "going on"}}
 """Metadata of a static output that will be written again: whoever compares outputs has to wait (`testing.nbval`)."""
@@ -39,6 +40,14 @@ def page_possible() -> bool:
 def static_bundle(tree: RunTree, title: str | None) -> dict[str, Any]:
     """What stays in the saved notebook, and what nbval compares."""
     return {"text/plain": transcript(tree), "text/html": static_html(tree, title=title)}
+
+
+def shown_here(tree: RunTree) -> bool:
+    """Whether this cell shows the run already: `await run(…)` as its last line needs no second picture of it."""
+    return _shown is not None and _shown[0]() is tree and _shown[1] == cell_number()
+
+
+_shown: tuple[weakref.ref[RunTree], int | None] | None = None
 
 
 class CellOutputs:
@@ -81,6 +90,8 @@ class CellOutputs:
         if self._placed:  # without any data nbval does not count it: a run that took less has no such output
             update_display({}, raw=True, display_id=self._static_id)
         display(static_bundle(self._tree, self._title), raw=True)
+        global _shown
+        _shown = weakref.ref(self._tree), cell_number()
 
     def _update_late(self) -> None:
         self._timer = None

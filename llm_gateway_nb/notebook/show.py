@@ -10,7 +10,7 @@ from llm_gateway_nb.graph import RunTree
 from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.notebook.kernel import in_kernel
 from llm_gateway_nb.notebook.live_run import Run, live_and_plain
-from llm_gateway_nb.notebook.outputs import page_possible
+from llm_gateway_nb.notebook.outputs import page_possible, shown_here
 from llm_gateway_nb.notebook.panel import RunPanel
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.static_html import static_html
@@ -99,7 +99,7 @@ def html_of(thing: Any) -> str | None:
     """A view as HTML that needs nothing; None for what has no view of ours."""
     match thing:
         case RunResult():
-            return thing.to_html()
+            return None if shown_here(thing.tree) else thing.to_html()
         case RunTree():
             return static_html(thing)
         case _:

@@ -18,6 +18,7 @@ from llm_gateway_nb.providers.base import request_messages
 from llm_gateway_nb.providers.media import Media, media_parts, with_media
 from llm_gateway_nb.providers.structured import check_response_model
 from llm_gateway_nb.tools import KnownFiles
+from llm_gateway_nb.tools.validate import check_tools
 from llm_gateway_nb.types import (
     GeneratorHarnessModule,
     GeneratorInvokeParams,
@@ -68,11 +69,26 @@ def invoke_params(
         return GeneratorInvokeParams(messages=[UserMessage(content=prompt)] if prompt else [])
     if response_model is not None:
         check_response_model(response_model, stream=False, tools=False)
-    for candidate in tools or ():
-        if not isinstance(candidate, ToolDefinition):
-            raise ConfigurationError(
-                f"tools holds tools, not {candidate!r}; decorate a function with @tool to make one of it."
-            )
+    offered = check_tools(tools)
+    allowed = _allowed(permissions)
+    history = request_messages(prompt, messages=messages, system_prompt=system_prompt)
+    if media:
+        history = with_media(history, media_parts(media), prompted=bool(prompt))
+    return GeneratorInvokeParams(
+        model=model,
+        response_model=response_model,
+        messages=history,
+        context=context,
+        tools=offered or None,
+        permissions=allowed,
+        env=InvokeEnv(grants=Grants(allowed, policy=policy), file_time=KnownFiles()),
+        settings=settings or None,
+    )
+
+
+def _allowed(permissions: Permissions | Mapping[str, Any] | None) -> Permissions:
+    if permissions is not None and not isinstance(permissions, Permissions | Mapping):
+        raise ConfigurationError(f"permissions is a dict such as {{'allowlist': ['bash']}}, not {permissions!r}.")
     try:
         allowed = Permissions.model_validate(permissions if permissions is not None else {})
     except ValidationError as error:
@@ -82,19 +98,11 @@ def invoke_params(
             f"permissions ({where}): {first['msg']}; a rule looks like "
             "{'tool': 'bash', 'params': {'command': 'git status *'}}."
         ) from None
-    history = request_messages(prompt, messages=messages, system_prompt=system_prompt)
-    if media:
-        history = with_media(history, media_parts(media), prompted=bool(prompt))
-    return GeneratorInvokeParams(
-        model=model,
-        response_model=response_model,
-        messages=history,
-        context=context,
-        tools=list(tools) if tools else None,
-        permissions=allowed,
-        env=InvokeEnv(grants=Grants(allowed, policy=policy), file_time=KnownFiles()),
-        settings=settings or None,
-    )
+    # A peer may be newer, and what it adds is kept; a person who writes `denylist` means something that nobody would hold.
+    unknown = sorted(allowed.model_extra or ())
+    if unknown:
+        raise ConfigurationError(f"permissions has no {unknown[0]!r}; it has 'allowlist', 'allow_once' and 'deny'.")
+    return allowed
 
 
 def budgeted(source: Any, budget: Any) -> Any:

@@ -14,6 +14,7 @@ from llm_gateway_nb.providers.media import Media, media_parts, with_media
 from llm_gateway_nb.providers.portal import run_sync
 from llm_gateway_nb.providers.response import GenerateResponse, ResponseFold, fold_response
 from llm_gateway_nb.providers.structured import check_response_model, structured
+from llm_gateway_nb.tools.validate import check_tools
 from llm_gateway_nb.types import (
     GeneratorInvokeParams,
     HarnessEvent,
@@ -129,7 +130,7 @@ class Generates(ABC):
         history = await asked_messages(prompt, messages=messages, system_prompt=system_prompt, media=media)
         options = {name: params.pop(name) for name in _OPTIONS if name in params}
         source = self.with_options(**options) if options else self
-        offered = _checked(tools)
+        offered = check_tools(tools)
 
         def ask(asked: list[Message], answer: type[BaseModel] | None) -> AsyncGenerator[HarnessEvent, None]:
             return source.invoke(
@@ -232,12 +233,3 @@ def request_messages(
         empty = "The prompt is empty" if prompt is not None else "There is nothing to answer"
         raise ConfigurationError(f"{empty}: pass a `prompt`, or `messages` with at least one message.")
     return [*system, *from_caller, *asked]
-
-
-def _checked(tools: Sequence[ToolDefinition] | None) -> list[ToolDefinition]:
-    for tool in tools or ():
-        if not isinstance(tool, ToolDefinition):
-            raise ConfigurationError(
-                f"tools holds tools, not {tool!r}; decorate a function with @tool to make one of it."
-            )
-    return list(tools or ())

@@ -178,7 +178,8 @@ class ScriptedLLM(LLM):
         index = reading.at
         if index >= len(reading.turns):
             raise ScriptError(
-                f"The script has {len(reading.turns)} turn(s), and this is call {index + 1} of the model."
+                f"The script has {len(reading.turns)} turn(s), and this is call {index + 1} of the model. A script is read "
+                "once: make the model anew (run its cell again), or give it more turns."
             )
         reading.at += 1
         turn = reading.turns[index]

@@ -10,6 +10,7 @@ from llm_gateway_nb.permissions import Grants, PermissionPolicy
 from llm_gateway_nb.providers import LLM
 from llm_gateway_nb.server.summarize import SummaryHarness
 from llm_gateway_nb.server.wire import ChatBody, RefusedError, SummarizeBody
+from llm_gateway_nb.tools.validate import check_tools
 from llm_gateway_nb.types import (
     GeneratorHarnessModule,
     GeneratorInvokeParams,
@@ -40,12 +41,7 @@ class Gateway:
         llm: LLM | None,
     ) -> None:
         self._harnesses = _harnesses(harness)
-        for tool in tools:
-            if not isinstance(tool, ToolDefinition):
-                raise ConfigurationError(
-                    f"tools holds tools, not {tool!r}; decorate a function with @tool to make one of it."
-                )
-        self._tools = list(tools)
+        self._tools = check_tools(tools)
         self._policy = policy
         self._models = None if models is None else list(models)
         self._default_model = default_model

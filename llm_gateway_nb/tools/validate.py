@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from llm_gateway_nb.errors import ToolInputError
+from llm_gateway_nb.errors import ConfigurationError, ToolInputError
 from llm_gateway_nb.types import ToolDefinition
 
-__all__ = ["plain_input", "validate_input"]
+__all__ = ["check_tools", "plain_input", "validate_input"]
+
+
+def check_tools(tools: Sequence[ToolDefinition] | None) -> list[ToolDefinition]:
+    """The tools that a person gave, as a list.
+
+    Raises:
+        ConfigurationError: one tool without its list, a function that is none yet, a name.
+    """
+    if isinstance(tools, ToolDefinition):
+        raise ConfigurationError(f"tools is a list of tools, not one tool: tools=[…] around {tools.name!r}.")
+    for tool in tools or ():
+        if not isinstance(tool, ToolDefinition):
+            raise ConfigurationError(
+                f"tools holds tools, not {tool!r}; decorate a function with @tool to make one of it."
+            )
+    return list(tools or ())
 
 
 def validate_input(tool: ToolDefinition, arguments: Any) -> Any:

@@ -68,6 +68,8 @@ class GeneratorInvokeParams(WireModel):
         if params is not None:
             if fields:
                 raise TypeError("invoke takes either `params`, or its fields as keywords, not both.")
+            if not isinstance(params, cls):
+                raise TypeError(f"invoke takes {cls.__name__}, or messages=[…] and other fields of it, not {params!r}.")
             return params
         unknown = sorted(set(fields) - set(cls.model_fields))
         if unknown:

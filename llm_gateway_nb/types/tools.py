@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -136,14 +137,23 @@ class ToolDefinition(WireModel):
         """The JSON Schema of the input, as services want it."""
         return self._schema_to_wire(self.schema_)
 
-    def __call__(self, **options: Any) -> ToolDefinition:
+    def __call__(self, *called: Any, **options: Any) -> ToolDefinition:
         """A copy with other options: those of the tool's maker, or `name`, `description`, `timeout_seconds`, ….
 
         Raises:
             TypeError: an option that this tool does not have.
             ValueError: a value that the option does not take.
         """
+        if called:
+            raise TypeError(
+                f"tool {self.name!r} is not called like a function, which a model's call does: options by their names give "
+                "a copy, and show(tool) has a form to call it by hand."
+            )
         if self._configure is not None:
+            known = signature(self._configure).parameters
+            other = sorted(set(options) - set(known))
+            if other and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+                raise TypeError(f"tool {self.name!r} has no option {other[0]!r}; it has {', '.join(known)}.")
             return self._configure(**options)
         names = ["schema" if field == "schema_" else field for field in type(self).model_fields]
         unknown = sorted(set(options) - {*names, "schema_"})
