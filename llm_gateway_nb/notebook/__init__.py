@@ -1,8 +1,9 @@
 """What a person sees: runs in cells, live panels, buttons, and what the saved notebook keeps."""
 
 from llm_gateway_nb._display import register as _register
-from llm_gateway_nb.notebook.chat import Chat, chat
+from llm_gateway_nb.notebook.chat import chat
 from llm_gateway_nb.notebook.compare import Comparison, compare
+from llm_gateway_nb.notebook.conversation import Chat
 from llm_gateway_nb.notebook.doctor import Diagnosis, doctor
 from llm_gateway_nb.notebook.live_run import Run
 from llm_gateway_nb.notebook.magics import load_ipython_extension

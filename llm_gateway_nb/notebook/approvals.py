@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.kernel import ask_line
@@ -38,12 +38,9 @@ class Attendance:
     """Who could answer a run, as far as is known.
 
     Attributes:
-        pages: how many times a page has said, in this process, that it shows a panel of a run; a reload counts again.
         stdin: the front end of the cell takes input: false under nbclient, nbval and papermill.
         ready: set when a page has said that it shows the panel; None where there is no panel.
     """
-
-    pages: ClassVar[int] = 0
 
     def __init__(self, *, stdin: bool, ready: asyncio.Event | None) -> None:
         self.stdin = stdin

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from llm_gateway_nb.notebook.approvals import Attendance
 from llm_gateway_nb.notebook.kernel import Bridge, in_ipython_terminal, in_kernel, stdin_allowed, way_to_hold
 from llm_gateway_nb.notebook.outputs import page_possible
+from llm_gateway_nb.notebook.panel import RunPanel
 
 __all__ = ["Diagnosis", "doctor"]
 
@@ -70,7 +70,7 @@ def doctor() -> Diagnosis:
     return Diagnosis(
         rung=rung,
         why=why,
-        pages=Attendance.pages,
+        pages=RunPanel.pages_of_all,
         place=_place(),
         run_sync=f"{way.name}: {way.reason}",
         versions={name: number for name in _PACKAGES if (number := _version(name))},

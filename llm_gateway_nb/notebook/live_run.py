@@ -16,24 +16,24 @@ from typing import Any
 from IPython.display import display
 
 from llm_gateway_nb.errors import ConfigurationError
-from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_messages
+from llm_gateway_nb.graph import RunTree, last_text, project_messages
 from llm_gateway_nb.harnesses.record import request_of
 from llm_gateway_nb.harnesses.replay import Replay, replay
 from llm_gateway_nb.notebook.approvals import Approvals, Attendance, Question
 from llm_gateway_nb.notebook.kernel import (
-    Bridge,
     call_in,
     capturing,
     cell_number,
     in_kernel,
-    quietly,
+    let_through,
     stdin_allowed,
     until,
 )
 from llm_gateway_nb.notebook.outputs import CellOutputs, page_possible
-from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
+from llm_gateway_nb.notebook.panel import RunPanel, live_and_plain
 from llm_gateway_nb.notebook.questions import Questions
-from llm_gateway_nb.notebook.result import RunResult, missing_ends, result_of, root_of
+from llm_gateway_nb.notebook.result import RunResult, result_of, root_of
+from llm_gateway_nb.notebook.run_log import RunLog
 from llm_gateway_nb.notebook.source import Source, as_events
 from llm_gateway_nb.notebook.tool_output import route_output
 from llm_gateway_nb.recording.decisions import Decisions, current_decisions
@@ -41,10 +41,8 @@ from llm_gateway_nb.recording.recorder import Recorder
 from llm_gateway_nb.recording.tap import with_tap
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
-    EndReason,
     ErrorEvent,
     GeneratorInvokeParams,
-    HarnessEndEvent,
     HarnessEvent,
     Message,
     PermissionResponse,
@@ -64,12 +62,7 @@ _alive: set[asyncio.Task[None]] = set()
 
 
 class Run:
-    """A run. `await` it for its `RunResult`; read its events with `async for`, from the first one, at any time.
-
-    Attributes:
-        events: what has happened so far.
-        tree: the same, folded.
-    """
+    """A run. `await` it for its `RunResult`; read its events with `async for`, from the first one, at any time."""
 
     def __init__(
         self,
@@ -88,22 +81,15 @@ class Run:
     ) -> None:
         # First of all: where the file can't be written, nothing has begun.
         self._recorder = None if record is None else Recorder(record).invoked(request_of(params), title=title)
-        self.events: list[HarnessEvent] = []
-        self.tree = RunTree()
+        self._log = RunLog(self._happened, self._recorder)
         self.title = title
         self._loop = asyncio.get_running_loop()
         self._params = params
-        self._waiters: set[asyncio.Future[None]] = set()
-        self._error: BaseException | None = None
-        self._over = False
         self._played = False
         self._panel = RunPanel(self.tree, title=title, on_message=self._on_message) if show and watched else None
-        self._pages = 0
-        if self._panel is not None:
-            self._panel.on_msg(self._on_page)
-        self._bridge = self._attach()
-        # Without the bridge a click waits behind the cell: it reaches a run only that has left its own.
-        clickable = self._panel is not None and (self._bridge is not None or not awaited)
+        self._shut = None if self._panel is None else let_through(self._panel, self._loop)
+        # Without a way past the cell a click waits behind it: it reaches a run only that has left its own.
+        clickable = self._shut is not None or not awaited
         attendance = attendance or Attendance(
             stdin=stdin_allowed(), ready=self._panel.ready if clickable and self._panel is not None else None
         )
@@ -116,7 +102,7 @@ class Run:
         self._awaited = awaited
         self._task = asyncio.create_task(self._drive(source), name="llm_gateway_nb run")
         _alive.add(self._task)
-        self._task.add_done_callback(_alive.discard)
+        self._task.add_done_callback(self._settled)
 
     @classmethod
     def load(cls, path: str | Path, *, panel: bool = True) -> Run:
@@ -139,11 +125,21 @@ class Run:
         title = invokes[0].title if invokes else None
         run = cls(source, params, title=title, show=panel and in_kernel(), watched=page_possible())
         for _, event in source.recording.events:  # at once: the next line of the cell may already want its messages
-            run._take(event)
+            run._log.take(event)
         run._played = True
         return run
 
     # -- what a person asks of it ------------------------------------------------------------------------------------
+
+    @property
+    def events(self) -> list[HarnessEvent]:
+        """What has happened so far."""
+        return self._log.events
+
+    @property
+    def tree(self) -> RunTree:
+        """The same, folded."""
+        return self._log.tree
 
     @property
     def done(self) -> bool:
@@ -186,25 +182,13 @@ class Run:
         return self._wait().__await__()
 
     async def _wait(self) -> RunResult:
-        await until(asyncio.shield(self._task))
+        await self._until_over()
         if self._outputs is not None and not self._awaited:
             self._outputs.refresh()
         return self.result()
 
-    async def __aiter__(self) -> AsyncIterator[HarnessEvent]:
-        seen = 0
-        while True:
-            while seen < len(self.events):
-                yield self.events[seen]
-                seen += 1
-            if self.done:
-                return
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
-                await asyncio.wait([waiter, self._task], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self._waiters.discard(waiter)
+    def __aiter__(self) -> AsyncIterator[HarnessEvent]:
+        return self._log.follow()
 
     def result(self) -> RunResult:
         """What has come of it so far; of a run that is over, what came of it."""
@@ -245,14 +229,14 @@ class Run:
                     return
                 async with aclosing(self._heard(source)) as events:
                     async for event in events:
-                        self._take(event)
+                        self._log.take(event)
             except asyncio.CancelledError:
                 cancelled = True  # asked for, by `cancel()`: the run ends, and says so; nobody above is cancelled by it
             except Exception as error:  # noqa: BLE001  (whatever a source raises is how this run ended)
-                self._take(ErrorEvent(run_id=self._root_id(), error=error))
+                self._log.take(ErrorEvent(run_id=self._log.root_id, error=error))
             finally:
                 await self._questions.close()
-                self._end("cancelled" if cancelled else "error" if self._error is not None else "final")
+                self._end(cancelled=cancelled)
 
     def _heard(self, source: Source) -> AsyncGenerator[HarnessEvent, None]:
         events = as_events(source, self._params)
@@ -261,14 +245,9 @@ class Run:
     def _say_what_was_asked(self) -> None:
         last = self._params.messages[-1] if self._params.messages else None
         if isinstance(last, UserMessage):
-            self._take(UserEvent(run_id=new_id(), content=last.content))
+            self._log.take(UserEvent(run_id=new_id(), content=last.content))
 
-    def _take(self, event: HarnessEvent) -> None:
-        if self._recorder is not None:
-            self._recorder.event(event)
-        event = event.model_copy(update={"seq": len(self.events)})
-        self.events.append(event)
-        fold_event(self.tree, event)
+    def _happened(self, event: HarnessEvent) -> None:
         if self._on_event is not None:
             self._on_event(event)
         if isinstance(event, RelayEvent | BudgetRelayEvent):
@@ -276,22 +255,6 @@ class Run:
                 self._questions.ask(event)
         elif isinstance(event, ToolCallEvent | ToolResultEvent):
             self._questions.decided(event.id)
-        elif isinstance(event, ErrorEvent) and event.tool_call_id is None and self._is_own(event):
-            self._error = event.error
-        self._changed()
-
-    def _take_answer(self, event: RelayAnswerEvent) -> None:
-        if not self._over:  # an answer from another thread may arrive just after the end; nothing comes after that
-            self._take(event)
-
-    def _is_own(self, event: ErrorEvent) -> bool:
-        """Whether it is this run's failure, or that of a model call in it; a subagent's is its caller's to judge."""
-        return self._root_id() in {event.run_id, event.parent_id}
-
-    def _changed(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
         if self._panel is not None:
             self._panel.changed()
         else:
@@ -299,67 +262,43 @@ class Run:
         if self._outputs is not None:
             self._outputs.changed()
 
-    def _end(self, reason: EndReason) -> None:
-        """Say how it ended wherever nobody has: of runs that were cut off, the innermost first."""
-        if root_of(self.tree) is None:
-            self._take(HarnessEndEvent(run_id=self._root_id(), reason=reason))
-        for event in missing_ends(self.tree, reason):
-            self._take(event)
-        self._over = True
-        if self._recorder is not None:
-            self._recorder.close()
+    def _take_answer(self, event: RelayAnswerEvent) -> None:
+        if not self._log.over:  # an answer from another thread may arrive just after the end; nothing comes after that
+            self._log.take(event)
+
+    def _end(self, *, cancelled: bool) -> None:
+        self._log.end(cancelled=cancelled)
         if self._panel is not None:
             self._panel.over()
-        if self._bridge is not None:
-            self._bridge.detach(self._panel.comm.comm_id)  # type: ignore[union-attr]  # there is a bridge because there is a panel
+        if self._shut is not None:
+            self._shut()
         if self._outputs is not None and not self._awaited:
             self._outputs.close()
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        _alive.discard(task)
+        if not self._log.over:  # cancelled before it took its first step
+            self._end(cancelled=True)
+
+    async def _until_over(self) -> None:
+        """Whoever waits here may be cancelled without the run being so."""
+        await until(asyncio.wait([self._task]))
 
     def close_outputs(self) -> None:
         """Of an awaited run: make the static output, here in the cell, and let the live one go."""
         if self._outputs is not None and self._awaited:
             self._outputs.close()
-            if self._panel is not None and self._pages <= 1:
+            if self._panel is not None and self._panel.pages <= 1:
                 self._panel.close()
                 self._panel = None
             # A page that was reloaded in the middle gets no output of this cell any more: the panel is all that it has.
 
-    def _root_id(self) -> str:
-        root = root_of(self.tree)
-        return root.id if root is not None else new_id()
-
-    # -- from the page, and from tools -------------------------------------------------------------------------------
-
-    def _attach(self) -> Bridge | None:
-        bridge = Bridge.current() if self._panel is not None else None
-        comm = getattr(self._panel, "comm", None)
-        if bridge is None or comm is None:
-            return None
-        bridge.attach(comm.comm_id, quietly(comm), asyncio.get_running_loop())
-        return bridge
-
-    def _on_page(self, _panel: Any, message: Any, _buffers: Any) -> None:
-        match message:
-            case {"k": "ready", "seq": _}:  # a page that has it already asks whether it has all
-                pass
-            case {"k": "ready"}:
-                Attendance.pages += 1
-                self._pages += 1
+    # -- from the page ---------------------------------------------------------------------------------------------------
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message:
-            case {"k": "relay", "id": str(relay_id), "approved": bool()}:
-                fields: dict[str, Any] = {
-                    key: message[key] for key in ("approved", "reason", "always", "input") if key in message
-                }
+            case {"k": "relay", "id": relay_id, **answer}:
                 with suppress(ValueError):  # a page sends what it likes; what is no response is no answer
-                    self.respond(relay_id, fields)
+                    self.respond(relay_id, {key: value for key, value in answer.items() if key != "k"})
             case {"k": "stop"}:
                 self.cancel()
-            case _:
-                pass
-
-
-def live_and_plain(panel: RunPanel) -> dict[str, Any]:
-    """A live view with a stable text beside it."""
-    return {**live_bundle(panel), "text/plain": repr(panel)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 import traitlets
@@ -21,7 +21,7 @@ from llm_gateway_nb.notebook.modules import read_module, read_styles
 from llm_gateway_nb.notebook.patches import Operation, portions
 from llm_gateway_nb.notebook.text import clean, jsonable
 
-__all__ = ["RunPanel", "live_bundle"]
+__all__ = ["RunPanel", "live_and_plain", "live_bundle"]
 
 INTERVAL_SECONDS = 1 / 30
 
@@ -37,7 +37,11 @@ class RunPanel(anywidget.AnyWidget):
 
     Attributes:
         ready: set as soon as a page shows the panel.
+        pages: how many times a page has said that it shows this one; a reload counts again.
+        pages_of_all: the same of all panels of this process.
     """
+
+    pages_of_all: ClassVar[int] = 0
 
     _esm = read_module("panel.js")
     _css = read_styles("panel.css")
@@ -53,6 +57,7 @@ class RunPanel(anywidget.AnyWidget):
         chat: bool = False,
     ) -> None:
         self.ready = asyncio.Event()
+        self.pages = 0
         self._tree = tree
         self._on_message = on_message
         self._over = False
@@ -63,11 +68,6 @@ class RunPanel(anywidget.AnyWidget):
         self._seq = 1 if tree.nodes else 0
         super().__init__(title=clean(title or ""), chat=chat)
         self.on_msg(self._on_custom)
-
-    @property
-    def seen(self) -> bool:
-        """Has any page shown it?"""
-        return self.ready.is_set()
 
     @property
     def tree(self) -> RunTree:
@@ -121,12 +121,6 @@ class RunPanel(anywidget.AnyWidget):
             self._seq += 1
             self._tell("patch", [])
 
-    def deliver(self, message: dict[str, Any]) -> None:
-        """Take a raw comm message, as the kernel's bridge hands it over."""
-        callback = getattr(self.comm, "_msg_callback", None)
-        if callback is not None:
-            callback(message)
-
     def close(self) -> None:
         """Take the panel off every page. Closing twice is fine, and so is anything that comes after."""
         self._stop_timer()
@@ -149,6 +143,9 @@ class RunPanel(anywidget.AnyWidget):
     def _on_custom(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
             case {"k": "ready"}:
+                if "seq" not in content:  # a page that has it already asks whether it has all
+                    self.pages += 1
+                    RunPanel.pages_of_all += 1
                 self.ready.set()
                 self.flush()
                 if content.get("seq") != self._seq or self._seq == 0:  # a page asks in a silence whether it has all
@@ -188,3 +185,8 @@ def live_bundle(panel: RunPanel) -> dict[str, Any]:
     """The output that holds the live view, and no word of text: beside it stands the static one."""
     view = {"version_major": 2, "version_minor": 1, "model_id": panel.model_id}
     return {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}
+
+
+def live_and_plain(panel: RunPanel) -> dict[str, Any]:
+    """A live view with a stable text beside it."""
+    return {**live_bundle(panel), "text/plain": repr(panel)}

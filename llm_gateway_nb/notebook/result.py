@@ -22,7 +22,7 @@ from llm_gateway_nb.recording.recorder import Recorder
 from llm_gateway_nb.recording.tap import Request
 from llm_gateway_nb.types import EndReason, ErrorEvent, HarnessEndEvent, HarnessEvent, Message, TotalUsage
 
-__all__ = ["RunResult", "missing_ends", "result_of", "root_of"]
+__all__ = ["RunResult", "missing_ends", "own_error", "result_of", "root_of"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -164,7 +164,7 @@ def result_of(
     root = root_of(tree)
     props = root.props if root is not None else {}
     reason: EndReason = props.get("status", "cancelled")
-    error = _own_error(events, root.id if root is not None else None) if reason == "error" else None
+    error = own_error(events, root.id if root is not None else None) if reason == "error" else None
     return RunResult(
         text=last_text(tree),
         messages=[*given, *project_messages(tree)],
@@ -178,7 +178,7 @@ def result_of(
     )
 
 
-def _own_error(events: Sequence[HarnessEvent], root_id: str | None) -> BaseException | None:
+def own_error(events: Sequence[HarnessEvent], root_id: str | None) -> BaseException | None:
     """This run's failure, or that of a model call in it; a subagent's is its caller's to judge."""
     for event in reversed(events):
         if isinstance(event, ErrorEvent) and event.tool_call_id is None and root_id in {event.run_id, event.parent_id}:

@@ -9,9 +9,9 @@ from IPython.display import display
 from llm_gateway_nb.graph import RunTree
 from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.notebook.kernel import in_kernel
-from llm_gateway_nb.notebook.live_run import Run, live_and_plain
+from llm_gateway_nb.notebook.live_run import Run
 from llm_gateway_nb.notebook.outputs import page_possible, shown_here
-from llm_gateway_nb.notebook.panel import RunPanel
+from llm_gateway_nb.notebook.panel import RunPanel, live_and_plain
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.static_html import static_html
 from llm_gateway_nb.notebook.timeline import show_recording

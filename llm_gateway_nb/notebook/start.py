@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.approvals import Approvals, check_approvals
-from llm_gateway_nb.notebook.kernel import counts_sigint, hold, in_kernel, until
+from llm_gateway_nb.notebook.kernel import counts_sigint, hold, in_kernel
 from llm_gateway_nb.notebook.live_run import Run
 from llm_gateway_nb.notebook.outputs import page_possible
 from llm_gateway_nb.notebook.result import RunResult
@@ -186,10 +186,10 @@ def _start(
 async def _run(source: Source, prompt: str | None, **options: Any) -> RunResult:
     live = _start(source, prompt, awaited=True, **options)
     try:
-        await until(asyncio.shield(live._task))
+        await live._until_over()
     except asyncio.CancelledError:
         live.cancel()
-        await until(asyncio.shield(live._task))
+        await live._until_over()
         raise
     finally:
         live.close_outputs()

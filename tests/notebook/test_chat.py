@@ -106,6 +106,15 @@ async def test_close_leaves_no_task_and_takes_nothing_more() -> None:
     assert [result.reason for result in talk.results] == ["cancelled"]
 
 
+async def test_what_is_closed_before_it_began_is_over() -> None:
+    llm = ScriptedLLM([])
+    talk = chat(llm)
+    talk.say("one")
+    talk.close()
+    assert await talk is None
+    assert not talk.busy
+
+
 async def test_a_failed_turn_is_told_and_the_next_one_goes_on() -> None:
     with ScriptedLLM([ValueError("no"), "Better."]) as llm:
         talk = chat(llm, turns=["one", "two"])

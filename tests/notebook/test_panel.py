@@ -71,8 +71,8 @@ def make_panel(tree: RunTree, **kwargs: Any) -> tuple[RunPanel, list[Message]]:
 
 
 def say(panel: RunPanel, content: Any) -> None:
-    """What a page says, by the way it comes in a kernel."""
-    panel.deliver({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    """What a page says."""
+    panel._on_custom(panel, content, [])
 
 
 def text(content: str) -> TextEvent:
@@ -296,9 +296,9 @@ def test_bytes_stay_linear_in_the_content() -> None:
 def test_ready_is_known_and_not_passed_on() -> None:
     got: list[Message] = []
     panel, sent = make_panel(RunTree(), on_message=got.append)
-    assert not panel.seen
+    assert not panel.ready.is_set()
     say(panel, {"k": "ready"})
-    assert panel.seen
+    assert panel.ready.is_set()
     assert panel.ready.is_set()
     assert sent[0]["k"] == "snapshot"
     assert got == []
@@ -374,7 +374,7 @@ def test_after_close_nothing_is_said_and_nothing_fails(clock: Clock) -> None:
     panel.changed()
     panel.flush()
     panel.over()
-    panel.deliver({"content": {"data": {"method": "custom", "content": {"k": "ready"}}}})
+    panel._on_custom(panel, {"k": "ready"}, [])
     assert len(sent) == 1
 
 

@@ -213,6 +213,13 @@ async def test_cancelling_the_awaiting_task_cancels_the_run_and_is_seen_as_a_can
     assert asyncio.all_tasks() == before
 
 
+async def test_a_run_that_is_cancelled_before_it_began_ends_and_says_so() -> None:
+    live = start(ScriptedLLM([]), "Hello")
+    live.cancel()
+    assert (await live).reason == "cancelled"
+    assert [event.type async for event in live] == ["harness_end"]
+
+
 async def test_a_timeout_around_run_is_a_timeout() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):

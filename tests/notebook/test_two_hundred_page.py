@@ -92,7 +92,7 @@ def test_two_hundred_panels_are_whole_and_the_page_answers(page: Page) -> None:
         panel.send = lambda message, at=at: messages.append((at, message))
     page.evaluate(SETUP, [str(panels[0]._esm), PANELS])
     for panel in panels:
-        panel.deliver({"content": {"data": {"method": "custom", "content": {"k": "ready"}}}, "buffers": []})
+        panel._on_custom(panel, {"k": "ready"}, [])
     for happening in zip(*(events(at) for at in range(PANELS)), strict=True):
         for at, some in enumerate(happening):
             for event in some:

@@ -9,7 +9,8 @@ from typing import Any
 
 from comm import create_comm
 
-from llm_gateway_nb.notebook.kernel import Bridge, quietly, until
+from llm_gateway_nb.notebook.kernel import Bridge, until
+from llm_gateway_nb.notebook.kernel.bridge import quietly
 
 LOG: list[Any] = []
 """What happened, in order; the tests read it."""

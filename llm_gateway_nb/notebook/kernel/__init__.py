@@ -1,6 +1,7 @@
 """The kernel's side of the notebook: how a click gets in, how a call waits, where output goes, who is there."""
 
-from llm_gateway_nb.notebook.kernel.bridge import Bridge, quietly
+from llm_gateway_nb.notebook.kernel.bridge import Bridge
+from llm_gateway_nb.notebook.kernel.clicks import let_through
 from llm_gateway_nb.notebook.kernel.console import ask_line
 from llm_gateway_nb.notebook.kernel.frontend import (
     cell_number,
@@ -34,9 +35,9 @@ __all__ = [
     "in_ipython_terminal",
     "in_kernel",
     "ipykernel_version",
+    "let_through",
     "nest_patch",
     "obstacle",
-    "quietly",
     "run_reentrant",
     "stdin_allowed",
     "until",

@@ -2,7 +2,7 @@
 
 A kernel reads no shell message while a cell runs; what a widget sends waits behind it, with the cells of *Run All*.
 `kernel.shell_stream` is read all the same: by the main loop in ipykernel 6 (whenever it turns) and by the thread "Shell
-channel" in 7. There we look at each message. One for a comm that a run has attached goes to that run's loop; everything
+channel" in 7. There we look at each message. One for a comm that a run or a card has attached goes to its loop; everything
 else goes on as it came, untouched and in order, so nothing is replayed, reordered or run early, and nobody else's
 widgets notice. After the last detach the stream gets back the very callback it had.
 
@@ -60,17 +60,28 @@ class Bridge:
 
     @property
     def attached(self) -> tuple[str, ...]:
-        """The comm ids whose messages go to a run, oldest first."""
+        """The comm ids whose messages go past a running cell, oldest first."""
         return tuple(self._attached)
 
-    def attach(self, comm_id: str, deliver: Deliver, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def attach(
+        self,
+        comm_id: str,
+        deliver: Deliver,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        holds_cell: bool = True,
+    ) -> None:
         """From now on hand each `comm_msg` of `comm_id` to `deliver(message)`, in `loop` (default: the running one).
 
         Messages are handed over in the order in which they came, each in a copy of the `Context` of this call, so what
         `deliver` prints or sends belongs to the cell that attached. The loop has to turn: in an `await`, or in `hold`.
         An error in `deliver` is logged by the kernel and goes no further. Attaching again replaces.
+
+        Args:
+            holds_cell: a cell may wait for this very page, as for a run's; so a page that comes back is answered here at
+                any moment. Else (a card, which may stay for hours) only while a cell runs: an idle kernel does it itself.
         """
-        target = _Target(loop or asyncio.get_running_loop(), deliver, contextvars.copy_context())
+        target = _Target(loop or asyncio.get_running_loop(), deliver, contextvars.copy_context(), holds_cell)
         with self._lock:
             self._attached[comm_id] = target
             if self._front is None or not self._front.is_first():
@@ -107,6 +118,8 @@ class Bridge:
             target = self._attached.get(content.get("comm_id")) if peek["msg_type"] == "comm_msg" else None
             if target is not None:
                 return self._hand(target, target.deliver, parts)
+            if not frontend.cell_running() and not any(each.holds_cell for each in tuple(self._attached.values())):
+                return False
             return self._page.take(identities, peek, content, lambda deliver: self._hand_to_any(deliver, parts))
         except Exception:
             # Forged or broken, as a rule: the kernel has its own words for that.
@@ -158,6 +171,7 @@ class _Target(NamedTuple):
     loop: asyncio.AbstractEventLoop
     deliver: Deliver
     context: contextvars.Context
+    holds_cell: bool
 
 
 class _Front:
