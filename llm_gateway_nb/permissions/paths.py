@@ -8,13 +8,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from wcmatch import glob
-
-from llm_gateway_nb.permissions.globs import escape, literal, text_matcher
+from llm_gateway_nb.permissions.globs import escape, literal, parts_matcher, text_matcher
 
 __all__ = ["PathPattern", "Root", "folder_pattern", "patched_paths", "resolve", "run_by_others"]
 
-_FLAGS = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE | glob.FORCEUNIX
 _LONGEST = 4096  # no system opens a longer one
 _MOST_PATCHED = 1000
 _DIRECTIVE = re.compile(r"\*\*\* (?:(?:Add|Update|Delete) File|Move to):[ ]?(?P<path>\S(?:.*\S)?)")
@@ -66,12 +63,7 @@ class PathPattern:
         self._root = resolve(_at_home(prefix) or ".", root)
         self._written_root = os.path.normpath(prefix) if prefix.startswith("/") else None
         self._anywhere_below = self._glob == "**"
-        self._compiled: glob.WcMatcher[str] | None = None
-        if not self._is_exact and not self._anywhere_below and ".." not in parts[len(fixed) :]:
-            try:
-                self._compiled = glob.compile(self._glob, flags=_FLAGS)
-            except (re.error, ValueError, OverflowError, RecursionError):
-                self._compiled = None  # a pattern that is none matches nothing
+        self._fits = parts_matcher(self._glob)
 
     def matches(self, real: str | None, *, writes: bool = False) -> bool:
         """Whether a path that `resolve` gave lies where the pattern says.
@@ -97,7 +89,7 @@ class PathPattern:
         inside = root if root.endswith("/") else f"{root}/"
         if not path.startswith(inside):
             return False
-        return self._anywhere_below or (self._compiled is not None and bool(self._compiled.match(path[len(inside) :])))
+        return self._anywhere_below or self._fits(path[len(inside) :])
 
 
 def run_by_others(real: str, *, below: str) -> bool:

@@ -326,6 +326,19 @@ def test_what_is_denied_does_not_hide(command: str) -> None:
     assert not matches_permissions(bash(command), Permissions(allowlist=["bash"], deny=[rule("rm *")]))  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("length", [4_000, 5_000, 1_000_000])
+def test_what_is_denied_does_not_hide_behind_the_length_of_a_text(length: int) -> None:
+    permissions = Permissions(allowlist=["write"], deny=[rule("*secret*", tool="write", param="text")])  # type: ignore[list-item]
+    call = {"name": "write", "arguments": {"text": f"{'x' * length}secret"}}
+    assert not matches_permissions(call, permissions)
+    assert matches_permissions({"name": "write", "arguments": {"text": "x" * length}}, permissions)
+
+
+def test_a_denied_word_does_not_hide_behind_its_length() -> None:
+    permissions = Permissions(allowlist=["bash"], deny=[rule("curl *evil*example*")])  # type: ignore[list-item]
+    assert not matches_permissions(bash(f"curl http://x/{'a' * 5_000}evil.example"), permissions)
+
+
 def test_an_option_in_between_does_not_hide_what_is_denied() -> None:
     permissions = Permissions(allowlist=["bash"], deny=[rule("npm publish")])  # type: ignore[list-item]
     assert not matches_permissions(bash("npm --silent publish x"), permissions)
@@ -363,6 +376,12 @@ def wants_path(pattern: str, path: str, root: Path | None = None) -> bool:
         ("/data/*.py", "/data/a.py", True),
         ("/data/**/*.py", "/data/a.py", True),
         ("/data/**/*.py", "/data/a/b.py", True),
+        ("/data/*/**", "/data/a", False),
+        ("/data/*/**", "/data/a/b/c", True),
+        ("/data/**/a/**/b", "/data/a/c/b", True),
+        ("/data/**/a/**/b", "/data/c/b/a", False),
+        ("/data/*//b", "/data/a/b", True),
+        ("/data/*/", "/data/a", False),
         ("/data/a", "/data//a/", True),
         ("/data/a", "/data/b", False),
         ("/data/[!a]", "/data/b", True),

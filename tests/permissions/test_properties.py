@@ -7,8 +7,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from wcmatch import glob
 
 from llm_gateway_nb.permissions import Grants, derive_permission, matches_permission, matches_permissions
+from llm_gateway_nb.permissions.globs import parts_matcher, text_matcher
 from llm_gateway_nb.permissions.shell import analyze
 from llm_gateway_nb.types.permissions import Permissions, ToolPermission
 from llm_gateway_nb.types.tools import ToolCall
@@ -98,6 +100,23 @@ def test_no_spelling_of_a_path_leaves_the_root_of_its_rule(tail: str) -> None:
     covered = matches_permission({"name": "t", "arguments": {"path": path}}, rule(path="/no/such/root/**"))
     normal = posixpath.normpath(path)
     assert covered is (normal == "/no/such/root" or normal.startswith("/no/such/root/"))
+
+
+path_parts = st.lists(st.sampled_from(["a", "b", "ab", ".a", "a b"]), min_size=1, max_size=6).map("/".join)
+glob_parts = st.lists(
+    st.sampled_from(["a", "*", "**", "?", "[ab]", "[!a]", "*b", "a*", ".*"]), min_size=1, max_size=5
+).map("/".join)
+
+
+@given(glob_parts, path_parts)
+def test_parts_match_as_the_engine_of_globs_has_it(pattern: str, path: str) -> None:
+    flags = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE | glob.FORCEUNIX
+    assert parts_matcher(pattern)(path) is glob.globmatch(path, pattern, flags=flags)
+
+
+def test_a_path_of_many_parts_is_told_at_once_by_a_rule_of_many_stars() -> None:
+    assert not parts_matcher("**/".join(["a/"] * 20) + "b")("/".join(["a"] * 2_000))
+    assert not text_matcher("*a" * 20 + "b")("a" * 100_000)
 
 
 def test_megabytes_and_deep_nesting_ask() -> None:
