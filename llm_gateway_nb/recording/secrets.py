@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 __all__ = ["MARK", "Secrets"]
@@ -23,20 +23,23 @@ _LEAST = 8  # characters of a value that is searched for; shorter ones would be 
 
 _SHAPES = re.compile(
     r"""
-    \b(?:sk|rk|pk)[-_](?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{16,}           # OpenAI, Anthropic, OpenRouter, Stripe
-    | \bgh[pousr]_[A-Za-z0-9]{20,} | \bgithub_pat_[A-Za-z0-9_]{20,} | \bglpat-[A-Za-z0-9_-]{16,}
+    \bgh[pousr]_[A-Za-z0-9]{20,} | \bgithub_pat_[A-Za-z0-9_]{20,} | \bglpat-[A-Za-z0-9_-]{16,}
     | \bxox[abeoprs]-[A-Za-z0-9-]{10,} | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b | \bAIza[A-Za-z0-9_-]{30,}
     | \bya29\.[A-Za-z0-9_-]{20,} | \bhf_[A-Za-z0-9]{20,} | \bgsk_[A-Za-z0-9]{20,} | \br8_[A-Za-z0-9]{20,}
     | \bnpm_[A-Za-z0-9]{20,} | \bpypi-AgE[A-Za-z0-9_-]{20,}
-    | \beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*      # a JSON web token
     | (?<=://)[^\s/:@"']+:[^\s/@"']+(?=@)                              # name and password in an address
     | (?i:\b(?:bearer|basic)[ \t]+)(?P<bearer>[A-Za-z0-9._~+/=-]{16,})
-    | (?i:\b[A-Z0-9_-]*SECRETNAME["']?[ \t]*[:=][ \t]*)["'](?P<quoted>[^"'\s]{8,})["']
+    | (?i:SECRETNAME["']?[ \t]*[:=][ \t]*)["'](?P<quoted>[^"'\s]{8,})["']
     | \b(?:[A-Z0-9]+_)*(?:KEY|TOKEN|SECRET|PASSWORD)=(?P<assigned>[^\s"'$;&|]{8,})
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     """.replace("SECRETNAME", _SECRET_NAME),
     re.VERBOSE | re.DOTALL | re.ASCII,  # ASCII: between a kana and a key there is a boundary
 )
+_RUN = re.compile(r"[A-Za-z0-9_-]{13,}", re.ASCII)
+_KEY = re.compile(r"\b(?:sk|rk|pk)[-_](?=[A-Za-z0-9_-]{16})", re.ASCII)  # OpenAI, Anthropic, OpenRouter, Stripe
+_WEB_TOKEN = re.compile(r"\beyJ(?=[A-Za-z0-9_-]{10})", re.ASCII)
+_WEB_TOKEN_GOES_ON = re.compile(r"\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*", re.ASCII)
+_DIGIT = re.compile(r"[0-9]")
 _LETTERS = r"""[A-Za-z0-9_\-.~+/=:@"'\[\]]"""
 _OPEN_END = re.compile(
     rf"""(?:(?i:bearer|basic|{_SECRET_NAME}["']?[ \t]*[:=])[ \t]*)?{_LETTERS}*\Z | -----BEGIN\ [A-Z\ -]*\Z""",
@@ -70,6 +73,7 @@ class Secrets:
         for match in _SHAPES.finditer(text):
             inner = match.lastgroup
             found.append(match.span(inner) if inner else match.span())
+        found += _in_runs(text)
         apart: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if apart and start < apart[-1][1]:
@@ -117,6 +121,21 @@ class Secrets:
             ):  # all others are made of the letters above, or nearly
                 at = min(at, _overlap(text, value))
         return at
+
+
+def _in_runs(text: str) -> Iterator[tuple[int, int]]:
+    """Keys whose letters may themselves hold the beginning of one.
+
+    Not by one expression: it would begin anew at each of them, and a megabyte of base64 take minutes.
+    """
+    for run in _RUN.finditer(text):
+        start, end = run.span()
+        key = _KEY.search(text, start, end)
+        if key is not None and _DIGIT.search(text, key.end(), end):
+            yield key.start(), end
+        token = _WEB_TOKEN.search(text, start, end)
+        if token is not None and (rest := _WEB_TOKEN_GOES_ON.match(text, end)) is not None:
+            yield token.start(), rest.end()
 
 
 def _overlap(text: str, value: str) -> int:

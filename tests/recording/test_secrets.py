@@ -46,6 +46,12 @@ def test_what_stands_where_a_secret_stands_is_taken_out(text: str, redacted: str
     assert Secrets(environment={}).redact(text) == redacted
 
 
+@pytest.mark.parametrize("piece", ["a-", "sk-", "eyJabcdefghij-", "A_", "token ", "-----BEGIN "])
+def test_a_megabyte_in_which_a_key_might_begin_anywhere_is_read_through_once(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece))
+    assert Secrets(environment={}).redact(text) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [
