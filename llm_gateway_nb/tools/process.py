@@ -26,18 +26,30 @@ _PIPE_SECONDS = 1.0
 async def start_bash(
     command: str, pipes: Pipes, *, cwd: str | Path | None, env: Mapping[str, str] | None
 ) -> asyncio.subprocess.Process:
-    """Start a command; it writes into `pipes`, and whoever starts it ends it by `kill_group`."""
-    process = await asyncio.create_subprocess_exec(
-        "bash",
-        "-c",
-        command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=pipes.stdout,
-        stderr=pipes.stderr,
-        cwd=cwd,
-        env={**_inherited(), **(env or {})},
-        start_new_session=True,
+    """Start a command; it writes into `pipes`, and whoever starts it ends it by `kill_group`. A cancel ends it here."""
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            "bash",
+            "-c",
+            command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=pipes.stdout,
+            stderr=pipes.stderr,
+            cwd=cwd,
+            env={**_inherited(), **(env or {})},
+            start_new_session=True,
+        )
     )
+    cancel: asyncio.CancelledError | None = None
+    while not starting.done():  # its few turns of the loop; cancelled in them, asyncio would kill the shell alone
+        try:
+            await asyncio.wait([starting])
+        except asyncio.CancelledError as error:
+            cancel = error
+    process = starting.result()
+    if cancel is not None:
+        await kill_group(process)
+        raise cancel
     pipes.hand_over()
     return process
 
@@ -54,14 +66,18 @@ class Pipes:
 
     async def __aenter__(self) -> Pipes:
         loop = asyncio.get_running_loop()
-        for name in ("stdout", "stderr"):
-            read_end, write_end = os.pipe()
-            self._write_ends.append(write_end)
-            stream = asyncio.StreamReader()
-            factory = partial(asyncio.StreamReaderProtocol, stream)
-            transport, _ = await loop.connect_read_pipe(factory, os.fdopen(read_end, "rb", 0))
-            self._transports.append(transport)
-            self._readers.append(asyncio.create_task(self._read(name, stream)))
+        try:
+            for name in ("stdout", "stderr"):
+                read_end, write_end = os.pipe()
+                self._write_ends.append(write_end)
+                stream = asyncio.StreamReader()
+                factory = partial(asyncio.StreamReaderProtocol, stream)
+                transport, _ = await loop.connect_read_pipe(factory, os.fdopen(read_end, "rb", 0))
+                self._transports.append(transport)
+                self._readers.append(asyncio.create_task(self._read(name, stream)))
+        except BaseException:
+            await self._close()
+            raise
         self.stdout, self.stderr = self._write_ends
         return self
 
@@ -76,10 +92,15 @@ class Pipes:
         try:
             await asyncio.wait(self._readers, timeout=_PIPE_SECONDS)
         finally:
-            for reader in self._readers:
-                reader.cancel()
-            for transport in self._transports:
-                transport.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        self.hand_over()
+        for transport in self._transports:
+            transport.close()
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
 
 
 def _inherited() -> dict[str, str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import below, gone
+from support.waiting import settle
 
 from llm_gateway_nb.errors import ConfigurationError, ToolInputError
 from llm_gateway_nb.tools import bash_tool, plain_input, validate_input
@@ -22,20 +25,8 @@ async def bash(command: str, tool: Any = bash_tool, progress: Any = None, **argu
     return result
 
 
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-async def dead(pid: int) -> bool:
-    """Killed is not yet dead: the kernel takes its moment on a busy machine."""
-    async with asyncio.timeout(5):
-        while alive(pid):
-            await asyncio.sleep(0)
-    return True
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def test_output_and_exit_code_are_what_the_model_reads() -> None:
@@ -109,7 +100,7 @@ async def test_no_folder_of_the_workspace_is_on_the_path(tmp_path: Path, monkeyp
 
 async def test_nothing_that_it_started_outlives_it(tmp_path: Path) -> None:
     await bash(f"sleep 60 & echo $! > {tmp_path}/pid")
-    assert await dead(int((tmp_path / "pid").read_text()))
+    assert await gone(int((tmp_path / "pid").read_text()))
 
 
 async def test_a_process_that_left_the_group_does_not_hold_the_call(tmp_path: Path) -> None:
@@ -127,7 +118,27 @@ async def test_a_cancel_kills_the_whole_group(tmp_path: Path) -> None:
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-    assert await dead(int((tmp_path / "pid").read_text()))
+    assert await gone(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_cancel_at_any_moment_leaves_no_process_task_or_descriptor(tmp_path: Path) -> None:
+    open_before, ours, others = descriptors(), asyncio.all_tasks(), below()
+    for turns in range(12):
+        began = tmp_path / str(turns)
+        call = asyncio.create_task(bash(f"sleep 60 & echo $! > {began}; wait", timeout=60))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        deadline = time.monotonic() + 0.5
+        while below() - others and not began.exists() and time.monotonic() < deadline:
+            pass  # the loop is held, so that the cancel comes when the shell has started something already
+        started = below() - others
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert all([await gone(pid) for pid in started])
+        await settle()  # asyncio closes pipes in the next turn of the loop
+        assert asyncio.all_tasks() == ours
+        assert descriptors() <= open_before + 2  # the loop's own watch over children
 
 
 async def test_it_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
