@@ -1,6 +1,6 @@
 # `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help binder demo test lint types runtimes unit js browser notebooks matrix bench watching screenshots weights chromium install clean
+.PHONY: help binder demo test lint types runtimes unit js browser notebooks matrix bench watching screenshots golden weights chromium install clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -74,6 +74,9 @@ watching: install chromium ## what it costs a page to watch a run: the panel bes
 
 screenshots: install chromium ## the README's pictures, taken anew
 	$(BIN)/python tests/support/screenshots.py docs/screenshots
+
+golden: install ## accept how saved runs and cards look now: tests/notebook/golden/ is written anew, and `git diff` shows what changed
+	PYTHONPATH=tests $(BIN)/python tests/support/specimens.py
 
 weights: install ## the local model's weights, once, checked by their hash
 	@$(BIN)/python -m llm_gateway_nb.providers.weights || \

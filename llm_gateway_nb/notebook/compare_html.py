@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 
 from llm_gateway_nb.notebook.compare_steps import Case, Figures, Step, figures_of
 from llm_gateway_nb.notebook.markdown import LINE
-from llm_gateway_nb.notebook.paint import BAD, FINE, QUIET, escape
+from llm_gateway_nb.notebook.paint import BAD, DIM, FINE, QUIET, escape
 from llm_gateway_nb.notebook.static_html import static_html
 from llm_gateway_nb.notebook.static_parts import folded, text_of
 from llm_gateway_nb.notebook.text import cut
@@ -20,7 +20,6 @@ _CELL = (
     f"border:0;border-top:1px solid {LINE}"
 )
 _NEW, _GONE = "background:rgba(38,135,74,0.16)", "background:rgba(210,60,65,0.14)"
-_DIM = "opacity:0.74"
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _CLIP = 200
 
@@ -56,8 +55,8 @@ def comparison_html(labels: Sequence[str], cases: Sequence[Case]) -> str:
     one = len(cases) == 1
     body = _steps(cases[0]) if one else "".join(_answers(case) for case in cases)
     head = "".join(f'<th style="{_CELL};border-top:0">{text_of(label)}</th>' for label in labels)
-    prompt = f'<p style="margin:0;padding:8px 12px;{_DIM}">{text_of(cases[0].prompt)}</p>' if one else ""
-    first = f'<th style="{_CELL};border-top:0;width:{"76px" if one else "20%"}"></th>'
+    prompt = f'<p style="margin:0;padding:8px 12px;{DIM}">{text_of(cases[0].prompt)}</p>' if one else ""
+    first = f'<td style="{_CELL};border-top:0;width:{"76px" if one else "20%"}"></td>'
     return (
         f'<div data-lgnb="run" style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;'
         f'overflow:auto">'
@@ -78,7 +77,7 @@ def _answers(case: Case) -> str:
     cells = []
     texts = [Step("text", result.text.strip()) for result in case.results]
     for result, painted, score in zip(case.results, _compared(texts), case.scores, strict=True):
-        told = f'<div style="{_DIM};font-size:12px">score {score:g}</div>' if score is not None else ""
+        told = f'<div style="{DIM};font-size:12px">score {score:g}</div>' if score is not None else ""
         cells.append(painted + told + folded("The whole run", static_html(result.tree)))
     return _row(_clip(case.prompt), cells)
 
@@ -108,16 +107,16 @@ def _totals(labels: Sequence[str], cases: Sequence[Case]) -> str:
 
 def _row(name: str, cells: Sequence[str]) -> str:
     inside = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
-    return (
-        f'<tr><th scope="row" style="{_CELL};font-weight:400;font-size:12px;{_DIM}">{text_of(name)}</th>{inside}</tr>'
-    )
+    if not name:  # an empty heading is none
+        return f'<tr><td style="{_CELL}"></td>{inside}</tr>'
+    return f'<tr><th scope="row" style="{_CELL};font-weight:400;font-size:12px;{DIM}">{text_of(name)}</th>{inside}</tr>'
 
 
 def _compared(row: Sequence[Step | None]) -> list[str]:
     """The cells of a row: what is the same is dim, and words that differ from the first are marked."""
     first = next(step for step in row if step is not None)
     if all(step == first for step in row):
-        return [f'<div style="{_DIM}">{_painted(first)}</div>' for _ in row]
+        return [f'<div style="{DIM}">{_painted(first)}</div>' for _ in row]
     return [
         f'<span style="color:{QUIET}">not here</span>'
         if step is None
@@ -132,7 +131,7 @@ def _painted(step: Step, *, against: Step | None = None) -> str:
     mono = "" if step.kind == "text" else "font-family:var(--jp-code-font-family,monospace);font-size:13px;"
     head = _marked(step.head, against.head if against is not None else step.head)
     body = _marked(step.body, against.body if against is not None else step.body)
-    told = f'<div style="{mono}white-space:pre-wrap;{_DIM}">{body}</div>' if step.body else ""
+    told = f'<div style="{mono}white-space:pre-wrap;{DIM}">{body}</div>' if step.body else ""
     return f'<div style="{mono}white-space:pre-wrap">{head}</div>{told}'
 
 

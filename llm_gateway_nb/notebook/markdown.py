@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from llm_gateway_nb.notebook.paint import BUSY, code, escape
+from llm_gateway_nb.notebook.paint import BUSY, FADED, code, escape
 
 __all__ = ["CODE", "PRE", "markdown", "sanitized"]
 
@@ -34,7 +34,7 @@ _STYLES = {
     "ul": "margin:0 0 8px 0;padding-left:24px",
     "ol": "margin:0 0 8px 0;padding-left:24px",
     "li": "margin:2px 0",
-    "blockquote": f"margin:0 0 8px 0;padding:0 0 0 13px;border-left:3px solid {LINE};opacity:0.8",
+    "blockquote": f"margin:0 0 8px 0;padding:0 0 0 13px;border-left:3px solid {LINE};{FADED}",
     "hr": f"margin:14px 0;border:0;border-top:1px solid {LINE}",
     "table": "border-collapse:collapse;margin:0 0 10px 0;font-size:13px",
     "th": f"{_CELL};text-align:left;font-weight:600;background:{QUIET_PAPER}",

@@ -1,6 +1,8 @@
 """Colours for the saved page: code, diffs, and what a terminal prints, as HTML with inline styles.
 
-The colours are of a middle brightness, so that a light page and a dark one can both carry them.
+No colour is 4.5 : 1 on a white page and on a dark one (4.1 is the most, where the dark is #1e1e1e), and a saved page can't
+ask which it stands on. So each is mixed with the ink of that page: darker on a light one, lighter on a dark one. Where a
+sanitiser takes that away (JupyterLab's, of a notebook that is not trusted), the ink is left.
 """
 
 from __future__ import annotations
@@ -14,10 +16,39 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
 from llm_gateway_nb.notebook.text import shown, unprinted
 
-__all__ = ["ASK", "BAD", "BUSY", "FINE", "QUIET", "ansi", "code", "diff", "escape", "looks_like_diff"]
+__all__ = [
+    "ASK",
+    "BAD",
+    "BUSY",
+    "DIM",
+    "FADED",
+    "FINE",
+    "FOLD",
+    "MARK_BAD",
+    "QUIET",
+    "ansi",
+    "code",
+    "diff",
+    "escape",
+    "looks_like_diff",
+]
 
-FINE, BAD, ASK, BUSY, QUIET = "#26874a", "#d23c41", "#b0680c", "#2f79c7", "#7a7f86"
-_PURPLE, _CYAN, _STRING, _COMMENT = "#9a55c0", "#1d8595", "#c0512f", "#6d8288"
+
+def _on_any_page(colour: str) -> str:
+    return f"color-mix(in srgb,{colour} 65%,currentcolor)"
+
+
+FINE, BAD, ASK, BUSY, QUIET = map(_on_any_page, ("#22914c", "#e34a4f", "#b8690a", "#2f7fd6", "#7c828a"))
+"""For text, and never one within another: each takes a part of the colour that surrounds it."""
+_PURPLE, _CYAN, _STRING, _COMMENT = map(_on_any_page, ("#a75ad2", "#1a8c9d", "#cb5a36", "#688590"))
+MARK_BAD = "#d23c41"
+"""For lines and edges, which need 3 : 1."""
+DIM = "opacity:0.78"
+FADED = "color:color-mix(in srgb,currentcolor 78%,transparent)"
+"""As `DIM`, where coloured text may stand inside: that stays nearly as strong as it was."""
+
+FOLD = "cursor:pointer;display:list-item"
+"""Of a summary: a stylesheet that makes it a block takes its triangle away."""
 
 _LEXERS = {
     **dict.fromkeys(("python", "py", "ipython", "python3"), "python"),

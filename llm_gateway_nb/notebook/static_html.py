@@ -14,7 +14,7 @@ from typing import Any
 
 from llm_gateway_nb.graph.tree import Node, RunTree
 from llm_gateway_nb.notebook.markdown import LINE, PRE, markdown
-from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, FINE, QUIET, code
+from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, DIM, FADED, FINE, QUIET, code
 from llm_gateway_nb.notebook.static_parts import (
     attachments,
     bad,
@@ -40,7 +40,7 @@ from llm_gateway_nb.notebook.words import (
 __all__ = ["page", "static_html"]
 
 _SMALL = "font-size:12px"
-_DIM = "opacity:0.74"
+_CLIPPED = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 _MONO = "background:transparent;font-size:13px;padding:0"
 _APART = '<span style="display:none"> · </span>'
 """Seen only where styles are taken away."""
@@ -96,7 +96,7 @@ def page(body: str, title: str | None) -> str:
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         f"<title>{name}</title></head>"
         '<body style="margin:16px auto;max-width:1000px;padding:0 12px;font-family:system-ui,sans-serif">'
-        f"{body}</body></html>\n"
+        f"<main>{body}</main></body></html>\n"
     )
 
 
@@ -121,10 +121,10 @@ def _run_word(node: Node, of: str = "") -> str:
 
 def _run_facts(node: Node) -> Iterator[str]:
     if node.props.get("model"):
-        yield f'<span style="{_SMALL};{_DIM}">{text_of(node.props["model"])}</span>'
+        yield f'<span style="{_SMALL};{DIM}">{text_of(node.props["model"])}</span>'
     count, most = node.props.get("iterations"), node.props.get("maxIterations")
     if isinstance(count, int) and isinstance(most, int):
-        yield f'<span style="{_SMALL};{_DIM};margin-left:auto">{count} of {most} iterations</span>'
+        yield f'<span style="{_SMALL};{DIM};margin-left:auto">{count} of {most} iterations</span>'
 
 
 def _nodes(nodes: Iterable[Node], depth: int, *, headings: bool = True) -> Iterator[str]:
@@ -144,7 +144,8 @@ def _node(node: Node, depth: int, heading: bool) -> str:
             return (
                 '<div style="margin:10px 0 0 0"><div style="display:inline-block;max-width:62em;padding:7px 14px 9px 14px;'
                 'border-radius:3px 12px 12px 12px;background:rgba(25,118,210,0.11)">'
-                f'<div style="{_SMALL};{_DIM};font-weight:600">You{_APART}</div>{attachments(node.props.get("media"))}'
+                f'<div style="{_SMALL};{DIM};font-weight:600">You<span style="display:none">:</span></div>'
+                f"{attachments(node.props.get('media'))}"
                 f"{_prose(node.text())}</div></div>"
             )
         case "text":
@@ -166,7 +167,7 @@ def _node(node: Node, depth: int, heading: bool) -> str:
             return folded(text_of(node.props.get("title", "note")), aside)
 
 
-_ASIDE = f"margin:4px 0 4px 5px;padding-left:13px;border-left:2px solid {LINE};font-size:13px;{_DIM}"
+_ASIDE = f"margin:4px 0 4px 5px;padding-left:13px;border-left:2px solid {LINE};font-size:13px;{FADED}"
 
 
 def _prose(text: str) -> str:
@@ -179,7 +180,7 @@ def _run(node: Node, depth: int, heading: bool) -> str:
         return inside
     facts = [_run_word(node, "subagent " if node.parent is not None else "")]
     if node.props.get("model"):
-        facts.append(f'<span style="{_DIM}">{text_of(node.props["model"])}</span>')
+        facts.append(f'<span style="{DIM}">{text_of(node.props["model"])}</span>')
     return (
         f'<div style="border-left:2px solid rgba(25,118,210,0.45);padding-left:14px;margin:8px 0">'
         f'<div style="{_SMALL};display:flex;gap:8px">{_APART.join(facts)}</div>{inside}</div>'
@@ -211,21 +212,22 @@ def _tool(node: Node, depth: int) -> str:
     return (
         f'<details open style="border:1px solid {border};border-radius:8px;margin:10px 0 0 0;padding:0 12px 6px 12px">'
         f'<summary style="cursor:pointer;display:flex;align-items:center;gap:8px;min-height:34px;list-style:none">'
-        f'<span style="color:{colour};font-weight:700">{mark}</span> <strong><code style="{_MONO}">{name}</code></strong> '
+        f'<span style="color:{colour};font-weight:700">{mark}</span> '
+        f'<strong style="flex:none;max-width:45%;{_CLIPPED}"><code style="{_MONO}">{name}</code></strong> '
         f"{_line(line) if line else ''}"
         f'<span style="margin-left:auto;white-space:nowrap;{_SMALL};color:{colour};font-weight:500">{text_of(word)}</span>'
-        f'<span style="{_DIM}">⌄</span></summary>{inside}</details>'
+        f' <span style="{DIM}">⌄</span></summary>{inside}</details>'
     )
 
 
 def _line(text: str) -> str:
-    clipped = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-    return f'<code style="{_MONO};{_DIM};{clipped}">{text_of(text)}</code> '
+    return f'<code style="{_MONO};{DIM};{_CLIPPED}">{text_of(text)}</code> '
 
 
 def _relay(node: Node) -> str:
     if node.props.get("kind") == "budget":
-        asked = f'<span style="{_DIM}">{text_of(budget_question(node))}:</span> '
+        question = budget_question(node)
+        asked = f'<span style="{DIM}">{text_of(question[:1].upper() + question[1:])}</span> '
     elif is_ask(node):
         asked = f"{text_of(node.props['params']['question'])}<br>"
     else:
@@ -235,7 +237,7 @@ def _relay(node: Node) -> str:
     colour = {"approved": FINE, "denied": BAD, "pending": ASK}.get(str(node.status), QUIET)
     rule = node.props.get("rule")
     offer = (
-        f' <span style="{_DIM}">(“always” would allow <code style="{_MONO}">{text_of(rule_text(rule))}</code>)</span>'
+        f' <span style="{DIM}">(“always” would allow <code style="{_MONO}">{text_of(rule_text(rule))}</code>)</span>'
     )
     return (
         f'<p style="margin:2px 0 4px 0;{_SMALL}">{asked}<span style="color:{colour}">{words}</span>'
@@ -256,12 +258,10 @@ def _repl(node: Node, depth: int) -> str:
     parts.extend(_nodes(node.children, depth + 1))
     parts.extend(rich(node.props.get("mime")))
     if node.props.get("truncated"):
-        parts.append(f'<p style="margin:4px 0;{_SMALL};{_DIM}">output cut short for the model</p>')
+        parts.append(f'<p style="margin:4px 0;{_SMALL};{DIM}">output cut short for the model</p>')
     if node.props.get("error"):
         parts.append(bad("", str(node.props["error"])))
-    prompt = (
-        f"flex:none;min-width:4.4em;white-space:nowrap;padding-top:9px;font-size:12px;color:{BUSY};text-align:right"
-    )
+    prompt = "flex:none;min-width:4.4em;white-space:nowrap;padding-top:9px;font-size:12px;text-align:right"
     return (
         '<div style="margin:10px 0 0 0"><div style="display:flex;gap:10px">'
         f'<div style="{prompt}"><code style="background:transparent;padding:0;font-size:12px;color:{BUSY}">'

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llm_gateway_nb.notebook.markdown import CODE, LINE, PRE, sanitized
-from llm_gateway_nb.notebook.paint import BAD, ansi, code, diff, escape, looks_like_diff
+from llm_gateway_nb.notebook.paint import DIM, FOLD, MARK_BAD, ansi, code, diff, escape, looks_like_diff
 from llm_gateway_nb.notebook.text import cut, jsonable, shown, whole
 
 __all__ = ["attachments", "bad", "folded", "long", "one_line", "open_arguments", "rich", "text_of"]
 
 _OPEN_LINES = 12
-_DIM = "opacity:0.74"
 
 
 def text_of(value: Any) -> str:
@@ -27,15 +26,15 @@ def text_of(value: Any) -> str:
 def folded(summary: str, inside: str) -> str:
     """`summary` is HTML."""
     return (
-        '<details style="margin:6px 0 0 0"><summary style="cursor:pointer;font-size:13px">'
-        f'<span style="{_DIM}">{summary}</span></summary>{inside}</details>'
+        f'<details style="margin:6px 0 0 0"><summary style="{FOLD};font-size:13px">'
+        f'<span style="{DIM}">{summary}</span></summary>{inside}</details>'
     )
 
 
 def bad(head: str, text: str) -> str:
     """Something failed: a traceback keeps its colours."""
     return (
-        f'<div style="border-left:3px solid {BAD};border-radius:6px;background:rgba(210,60,65,0.09);padding:8px 12px;'
+        f'<div style="border-left:3px solid {MARK_BAD};border-radius:6px;background:rgba(210,60,65,0.09);padding:8px 12px;'
         f'margin:6px 0">{head}<pre style="{CODE};background:transparent;padding:0;margin:0">{_painted(cut(text))}</pre>'
         "</div>"
     )
@@ -103,7 +102,7 @@ def open_arguments(arguments: Any) -> str:
             f'<pre style="{PRE}">{code(cut(json.dumps(jsonable(rest), indent=2, ensure_ascii=False)), "json")}</pre>'
         )
     for key, value in texts.items():
-        label = f'<p style="margin:6px 0 0 0;font-size:12px;{_DIM}">{text_of(key)}</p>'
+        label = f'<p style="margin:6px 0 0 0;font-size:12px;{DIM}">{text_of(key)}</p>'
         blocks.append(f'{label}<pre style="{PRE}">{_painted(cut(value), "" if looks_like_diff(value) else "-")}</pre>')
     return (long(patch) if patch else "") + folded("Arguments", "".join(blocks))
 
@@ -163,6 +162,7 @@ def rich(bundles: Any) -> Iterator[str]:
             yield picture
         elif isinstance(table, str) and "<table" in table and len(table) < 200_000:
             clean = re.sub(r' (?:style|class)="[^"]*"', "", sanitized(table, _TABLE))
+            clean = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", clean)  # the corner of a table is no heading
             clean = re.sub(r"<(t[hd])(?=[ >])", rf'<\1 style="{_CELL}"', clean)
             yield clean.replace(
                 "<table>", '<table style="border-collapse:collapse;margin:6px 0 6px 12px;font-size:13px">'

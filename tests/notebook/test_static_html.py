@@ -223,7 +223,7 @@ def test_it_reads_well_without_styles() -> None:
     html = static_html(tree, title="Count")
     bare = re.sub(r' (?:style|data-lgnb)="[^"]*"', "", html)
     assert "<strong>✓ done</strong><span> · </span><strong>Count</strong>" in bare
-    assert "<div>You<span> · </span></div><p>How many?</p>" in bare
+    assert "<div>You<span>:</span></div><p>How many?</p>" in bare
     assert "<details><summary><span>Thought</span></summary>" in bare
     assert "<h3>Plan</h3>" in bare
     assert "<li><strong>count</strong> <code>notes.txt</code></li>" in bare

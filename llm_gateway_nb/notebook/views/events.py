@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llm_gateway_nb.graph import content_text
-from llm_gateway_nb.notebook.text import call, cut, jsonable, whole
+from llm_gateway_nb.notebook.text import call, cut, jsonable, printed, whole
 from llm_gateway_nb.notebook.views.bits import Bit, Tone, badge, card, code, fold, line, note, table
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
@@ -110,9 +110,9 @@ def _says(event: EventBase) -> Bit:
         case ReplInputEvent(code=source):
             return line(cut(source, 300))
         case ReplProgressEvent(chunk=chunk):
-            return line(cut(chunk.strip("\n"), 300))
+            return line(cut(printed(chunk).strip("\n"), 300))
         case ReplOutputEvent(stdout=stdout, error=error):
-            return line(cut(error or stdout.strip("\n"), 300), "bad" if error else None)
+            return line(cut(printed(error or stdout).strip("\n"), 300), "bad" if error else None)
         case UsageEvent(input_tokens=given, output_tokens=made):
             return note(f"{given} tokens in, {made} out")
         case ErrorEvent(error=error):
@@ -142,7 +142,7 @@ def _joined(parts: Sequence[Any]) -> Bit:
         texts = [part.content.get("text") if isinstance(part.content, dict) else part.content for part in parts]
         return line(f"{parts[0].name} … {cut(''.join(map(whole, texts)).strip(), 300)}")
     if isinstance(parts[0], ReplProgressEvent):
-        return line(cut("".join(part.chunk for part in parts).strip("\n"), 300))
+        return line(cut(printed("".join(part.chunk for part in parts)).strip("\n"), 300))
     text = "".join(part.content for part in parts)
     return line(f"{len(parts)} deltas: {json.dumps(cut(text, 300), ensure_ascii=False)}")
 

@@ -7,21 +7,20 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
-from llm_gateway_nb.notebook.markdown import PRE, markdown
-from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, FINE, QUIET, escape
+from llm_gateway_nb.notebook.markdown import LINE, PRE, QUIET_PAPER, markdown
+from llm_gateway_nb.notebook.paint import ASK, BAD, BUSY, DIM, FINE, FOLD, QUIET, escape
 from llm_gateway_nb.notebook.text import MAX_DEPTH
 from llm_gateway_nb.notebook.views.bits import Bit
 
 __all__ = ["bits_html"]
 
-_LINE = "rgba(127,127,127,0.3)"
-_QUIET = "rgba(127,127,127,0.1)"
 _COLOURS = {"good": FINE, "bad": BAD, "ask": ASK, "busy": BUSY, "quiet": QUIET}
 _MARKS = {"good": "✓", "bad": "✗", "ask": "?", "busy": "●", "quiet": "\u2013"}
-_SIDES = {"user": "rgba(63,131,214,0.13)", "assistant": _QUIET, "system": "transparent", "tool": "transparent"}
-_DIM = "opacity:0.7"
+_SIDES = {"user": "rgba(63,131,214,0.13)", "assistant": QUIET_PAPER, "system": "transparent", "tool": "transparent"}
 _CELL = "text-align:left;vertical-align:top;padding:3px 10px 3px 0;border:0;white-space:normal;max-width:none"
-_HEAD = f"{_CELL};font-weight:600;font-size:12px;{_DIM}"
+_WORD = 28
+"""Characters of a line that stays in one piece, however narrow its column would be."""
+_HEAD = f"{_CELL};font-weight:600;font-size:12px;{DIM}"
 
 
 def bits_html(*bits: Bit) -> str:
@@ -42,21 +41,22 @@ def _bit(bit: Bit, depth: int) -> str:
         case "badge":
             return _badge(bit)
         case "note":
-            return f'<p style="margin:4px 0;font-size:12px;{_DIM}">{_escape(bit["text"])}</p>'
+            return f'<p style="margin:4px 0;font-size:12px;{DIM}">{_escape(bit["text"])}</p>'
         case "prose":
             return markdown(bit["text"])
         case "code":
             return f'<pre style="{PRE}">{escape(bit["text"])}</pre>'
         case "line":
             colour = f";color:{_COLOURS[bit['tone']]}" if bit.get("tone") else ""
-            style = f"background:transparent;font-size:12px;padding:0;word-break:break-word{colour}"
+            breaks = "word-break:break-word" if len(bit["text"]) > _WORD else "white-space:nowrap"
+            style = f"background:transparent;font-size:12px;padding:0;{breaks}{colour}"
             return f'<code style="{style}">{_escape(bit["text"])}</code>'
         case "table":
             return _table(bit, depth)
         case "fold":
             return (
-                f'<details style="margin:4px 0"><summary style="cursor:pointer">'
-                f'<span style="font-size:12px;{_DIM}">{_escape(bit["summary"])}</span></summary>'
+                f'<details style="margin:4px 0"><summary style="{FOLD}">'
+                f'<span style="font-size:12px;{DIM}">{_escape(bit["summary"])}</span></summary>'
                 f"{_all(bit['inside'], depth)}</details>"
             )
         case "bubble":
@@ -68,7 +68,7 @@ def _bit(bit: Bit, depth: int) -> str:
         case "file":
             return (
                 f'<p style="margin:6px 0"><code style="background:transparent">{_escape(bit["name"])}</code> '
-                f'<span style="font-size:12px;{_DIM}">{_escape(bit["note"])}</span></p>'
+                f'<span style="font-size:12px;{DIM}">{_escape(bit["note"])}</span></p>'
             )
     return ""
 
@@ -76,14 +76,14 @@ def _bit(bit: Bit, depth: int) -> str:
 def _card(bit: Bit, depth: int) -> str:
     head = [f"<strong>{_escape(bit['title'])}</strong>"]
     if bit["about"]:
-        head.append(f'<span style="font-size:12px;{_DIM}">{_escape(bit["about"])}</span>')
+        head.append(f'<span style="font-size:12px;{DIM}">{_escape(bit["about"])}</span>')
     if bit["badge"]:
         head.append(_badge(bit["badge"]))
     inside = _all(bit["inside"], depth)
     body = f'<div style="padding:6px 14px 8px 14px">{inside}</div>' if inside else ""
-    edge = f";border-bottom:1px solid {_LINE}" if inside else ""
+    edge = f";border-bottom:1px solid {LINE}" if inside else ""
     return (
-        f'<div style="border:1px solid {_LINE};border-radius:8px;font-size:14px;line-height:1.5;margin:4px 0">'
+        f'<div style="border:1px solid {LINE};border-radius:8px;font-size:14px;line-height:1.5;margin:4px 0">'
         f'<div style="padding:6px 14px{edge}">{" &nbsp;·&nbsp; ".join(head)}</div>{body}</div>'
     )
 
@@ -97,18 +97,20 @@ def _badge(bit: Bit) -> str:
 
 
 def _bubble(bit: Bit, depth: int) -> str:
-    edge = f"border:1px solid {_LINE};" if _SIDES[bit["side"]] == "transparent" else ""
+    edge = f"border:1px solid {LINE};" if _SIDES[bit["side"]] == "transparent" else ""
     return (
         f'<div style="background:{_SIDES[bit["side"]]};{edge}border-radius:8px;padding:3px 12px 5px 12px;margin:6px 0">'
-        f'<p style="margin:2px 0;font-size:12px;{_DIM}"><strong>{_escape(bit["who"])}</strong></p>'
+        f'<p style="margin:2px 0;font-size:12px;{DIM}"><strong>{_escape(bit["who"])}</strong></p>'
         f"{_all(bit['inside'], depth)}</div>"
     )
 
 
 def _table(bit: Bit, depth: int) -> str:
     if not bit["rows"]:
-        return f'<p style="margin:4px 0;font-size:12px;{_DIM}">{_escape(bit["empty"])}</p>' if bit["empty"] else ""
-    head = "".join(f'<th style="{_HEAD}">{_escape(name)}</th>' for name in bit["head"])
+        return f'<p style="margin:4px 0;font-size:12px;{DIM}">{_escape(bit["empty"])}</p>' if bit["empty"] else ""
+    head = "".join(
+        f'<th style="{_HEAD}">{_escape(name)}</th>' if name else f'<td style="{_CELL}"></td>' for name in bit["head"]
+    )
     rows = "".join(
         '<tr style="background:transparent">'
         + "".join(f'<td style="{_CELL}">{_of_cell(cell, depth)}</td>' for cell in row)
@@ -123,7 +125,7 @@ def _of_cell(cell: Any, depth: int) -> str:
     if isinstance(cell, str):
         return _escape(cell)
     if cell["b"] == "note":  # a paragraph would stand lower than its neighbours
-        return f'<span style="font-size:12px;{_DIM}">{_escape(cell["text"])}</span>'
+        return f'<span style="font-size:12px;{DIM}">{_escape(cell["text"])}</span>'
     return _bit(cell, depth + 1)
 
 

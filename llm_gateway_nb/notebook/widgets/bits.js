@@ -70,8 +70,8 @@ function grid(bit) {
   if (bit.head.some(Boolean)) {
     const row = h("tr", "");
     for (const name of bit.head) {
-      const cell = h("th", "", shown(name));
-      cell.scope = "col";
+      const cell = h(name ? "th" : "td", "", shown(name));
+      if (name) cell.setAttribute("scope", "col");
       row.append(cell);
     }
     element.append(h("thead", "", row));
