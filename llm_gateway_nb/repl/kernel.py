@@ -14,7 +14,8 @@ from llm_gateway_nb.repl.process import Child
 
 __all__ = ["Kernel"]
 
-_GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 5.0
+_AGAIN_SECONDS = 2.0
 _WAKE_SECONDS = 0.1
 
 
@@ -109,14 +110,18 @@ class Kernel:
                 await asyncio.wait([settled])
 
     async def _stop(self, running: asyncio.Task[Message]) -> tuple[Outcome, Message]:
-        """Interrupt what runs; kill it if it goes on."""
+        """Interrupt what runs, and again if need be; kill it if it goes on."""
         await self._channel.drop_calls()
         if self.child.ended():
             return "died", {}
+        loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE_SECONDS):
-                await self._client.interrupt()
+                due = loop.time()
                 while not running.done():
+                    if loop.time() >= due:  # IPython ignores one that comes before the code has begun: so not once only
+                        await self._client.interrupt()
+                        due = loop.time() + _AGAIN_SECONDS
                     self._channel.wake()
                     await asyncio.wait([running], timeout=_WAKE_SECONDS)
                 return "interrupted", running.result()

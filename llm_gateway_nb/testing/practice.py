@@ -21,6 +21,7 @@ from llm_gateway_nb.testing.practice_wire import Reply, handler
 __all__ = ["PracticeRequest", "PracticeServices", "practice_services"]
 
 _KEY = "practice"
+_TOGETHER_SECONDS = 60.0
 _MODELS = ("claude-haiku-4-5", "gpt-4o-mini", "local-model", "qwen3:4b")
 
 
@@ -45,7 +46,7 @@ class PracticeRequest:
 Answers = Mapping[str, str] | Callable[[PracticeRequest], str]
 
 
-def practice_services(answers: Answers | None = None, *, seconds: float = 0.0) -> PracticeServices:
+def practice_services(answers: Answers | None = None, *, seconds: float = 0.0, together: int = 1) -> PracticeServices:
     """Start the server and point every provider at it, until `stop()` or the end of a `with` block.
 
     The addresses and keys in the environment are set meanwhile (`OPENAI_BASE_URL`, `OPENAI_API_KEY`, …), so what is made
@@ -55,8 +56,10 @@ def practice_services(answers: Answers | None = None, *, seconds: float = 0.0) -
         answers: what to answer, by a text that the prompt holds, or a function of the request. Without one it says who
             answers what; where a schema is asked for, the answer is an example of it.
         seconds: how long the model thinks before it answers.
+        together: how many requests have to be inside at once before the first is answered: what is asked at once is then
+            seen at once, on a busy machine too. Where fewer come, they are answered after a minute.
     """
-    return PracticeServices(answers, seconds=seconds)
+    return PracticeServices(answers, seconds=seconds, together=together)
 
 
 @dataclass(eq=False)
@@ -70,11 +73,12 @@ class PracticeServices:
 
     answers: Answers | None = None
     seconds: float = 0.0
+    together: int = 1
     requests: list[PracticeRequest] = field(default_factory=list)
     most_at_once: int = 0
 
     def __post_init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._inside = 0
         self._failures: list[tuple[int, str]] = []
         self._server = _Server(("127.0.0.1", 0), handler(self._reply, self._leave, list(_MODELS)))
@@ -97,9 +101,10 @@ class PracticeServices:
         with self._lock:
             self._failures += [(status, message)] * times
 
-    def reset(self) -> None:
-        """Forget what was sent so far."""
+    def reset(self, *, together: int = 1) -> None:
+        """Forget what was sent so far; the next answers wait until `together` requests are inside."""
         with self._lock:
+            self.together = together
             self.requests.clear()
             self._failures.clear()
             self.most_at_once = self._inside
@@ -131,6 +136,8 @@ class PracticeServices:
             self._inside += 1
             self.most_at_once = max(self.most_at_once, self._inside)
             failure = self._failures.pop(0) if self._failures else None
+            self._lock.notify_all()
+            self._lock.wait_for(lambda: self.most_at_once >= self.together, _TOGETHER_SECONDS)
         if self.seconds:
             time.sleep(self.seconds)
         if failure is not None:

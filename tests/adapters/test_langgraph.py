@@ -200,7 +200,7 @@ async def test_a_stop_cancels_the_graph_and_leaves_no_task() -> None:
 
     before = asyncio.all_tasks()
     live = start(from_langgraph(create_agent(model([("c1", "slow", {})]), [slow]), "go"), panel=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for event in live:
             if isinstance(event, ToolCallEvent):
                 break

@@ -163,7 +163,7 @@ async def test_a_stop_cancels_the_agent_and_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     agent = Agent("a", model=model([("c1", "slow", {})]), tools=[function_tool(slow)])
     live = start(from_openai_agents(agent, "go"), panel=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for event in live:
             if isinstance(event, ToolCallEvent):
                 break

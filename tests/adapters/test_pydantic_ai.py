@@ -166,7 +166,7 @@ async def test_a_stop_cancels_the_agent_and_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     agent = Agent(scripted([("c1", "slow", "{}")], "never"), tools=[slow])
     run = start(from_pydantic_ai(agent, "go"), panel=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for event in run:
             if isinstance(event, ToolCallEvent):
                 break

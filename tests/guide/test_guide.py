@@ -22,6 +22,7 @@ import pytest
 import uvicorn
 from support.documents import write_pdf
 from support.tiny_folder import write_tiny_folder
+from support.waiting import until
 
 from llm_gateway_nb import create_llm
 from llm_gateway_nb.testing import PracticeServices, practice_services
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of libr
 
 @pytest.fixture
 def services() -> Iterator[PracticeServices]:
-    with practice_services(ANSWERS, seconds=0.2) as services:
+    with practice_services(ANSWERS) as services:
         yield services
 
 
@@ -81,7 +82,7 @@ def serving(app: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join()
 
 
 def test_every_snippet_of_the_guide_is_here() -> None:
@@ -96,6 +97,7 @@ def test_01_a_single_request(services: PracticeServices) -> None:
 
 
 def test_02_concurrent_requests_are_inside_at_once_and_answered_in_order(services: PracticeServices) -> None:
+    services.together = 3
     printed = run_script(2)
     assert [line for line in printed.splitlines() if line] == [
         line
@@ -110,6 +112,7 @@ def test_03_anthropics_stream_has_its_words(services: PracticeServices) -> None:
 
 
 def test_04_concurrent_streams_lose_no_word(services: PracticeServices) -> None:
+    services.together = 3
     printed = run_script(4)
     assert services.most_at_once == 3
     for word in ("Python", "JavaScript", "Rust"):
@@ -123,6 +126,7 @@ def test_05_a_session_keeps_its_history(services: PracticeServices) -> None:
 
 
 def test_06_concurrent_sessions_are_independent(services: PracticeServices) -> None:
+    services.together = 3
     printed = run_script(6)
     assert services.most_at_once == 3
     assert all(f"Session {number}:" in printed for number in (1, 2, 3))
@@ -148,6 +152,7 @@ def test_08_the_consensus_is_as_the_guide_counts_it(services: PracticeServices) 
 
 
 async def test_09_the_endpoints_serve_concurrent_clients(services: PracticeServices) -> None:
+    services.together = 20
     with serving(load_app(9).app) as url:
         async with aiohttp.ClientSession(url) as client:
 
@@ -165,6 +170,7 @@ async def test_09_the_endpoints_serve_concurrent_clients(services: PracticeServi
 
 
 async def test_10_the_streaming_endpoint_serves_concurrent_clients(services: PracticeServices) -> None:
+    services.together = 20
     with serving(load_app(10).app) as url:
         async with aiohttp.ClientSession(url) as client:
 
@@ -181,15 +187,12 @@ async def test_10_the_streaming_endpoint_serves_concurrent_clients(services: Pra
 
 
 async def test_10_a_client_that_leaves_ends_the_call_behind_it(services: PracticeServices) -> None:
-    services.seconds = 0.0
     services.answers = lambda request: "word " * 200_000
     with serving(load_app(10).app) as url:
         async with aiohttp.ClientSession(url) as client:
             async with client.post("/stream", params={"prompt": "go on"}) as response:
                 await response.content.readany()
-        async with asyncio.timeout(20):
-            while services._inside:  # it would take minutes to the end
-                await asyncio.sleep(0.05)
+        await until(lambda: not services._inside)  # it would take minutes to the end
 
 
 # -- documents, errors ---------------------------------------------------------------------------------------------------
@@ -229,6 +232,7 @@ def test_13_every_provider_of_the_list_is_made_without_being_asked(services: Pra
 
 
 async def test_14_a_gather_is_ten_at_once_and_a_loop_one(services: PracticeServices) -> None:
+    services.together = 10
     async with create_llm("openai", model="gpt-4o-mini") as llm:
         names: dict[str, Any] = {"llm": llm, "asyncio": asyncio}
         await run_cell(14, names)
@@ -247,7 +251,11 @@ async def test_15_a_file_is_read_beside_the_call(services: PracticeServices, tmp
     assert services.requests[0].prompt == "Explain async"
 
 
-def test_16_the_recipe_for_retries_works_around_ours(services: PracticeServices) -> None:
+def test_16_the_recipe_for_retries_works_around_ours(
+    services: PracticeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds, *rest: real(seconds / 20, *rest))
     services.fail(3)
     assert "This is gpt-4o-mini, asked: What is Python?" in run_script(16)
     assert len(services.requests) == 4, "our own two retries and the recipe's first"
@@ -261,6 +269,7 @@ def test_17_the_recipe_for_a_rate_comes_to_its_end(services: PracticeServices, m
 
 
 def test_18_progress_is_told_until_all_is_done(services: PracticeServices) -> None:
+    services.together = 10
     printed = run_script(18)
     assert printed.endswith("\nCompleted 10 tasks!\n")
     assert "Progress: 10/10 (100.0%)" in printed
@@ -297,6 +306,7 @@ async def test_20_a_local_server_is_reached_by_its_address(services: PracticeSer
 
 
 async def test_21_to_24_the_best_practices(services: PracticeServices) -> None:
+    services.together = 3
     async with create_llm("openai", model="gpt-4o-mini") as llm:
         names: dict[str, Any] = {"llm": llm, "asyncio": asyncio, "prompts": ["a", "b", "c"], "prompt": "hi"}
         await run_cell(21, names)

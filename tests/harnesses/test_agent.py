@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, field_validator
+from support.clock import jump
+from support.waiting import settle
 
 from llm_gateway_nb.errors import ConfigurationError, InvalidMessagesError, ProviderAPIError
 from llm_gateway_nb.graph import fold, project_messages
@@ -263,11 +265,12 @@ async def test_no_tool_takes_the_run_with_it(how: str) -> None:
 
 
 async def test_time_in_which_a_tool_waits_for_somebody_else_does_not_count() -> None:
-    @tool(timeout_seconds=0.03)
+    @tool(timeout_seconds=60)
     async def asks(ctx: ToolContext) -> str:
         """Ask somebody."""
         with ctx.waiting(), ctx.waiting():
-            await asyncio.sleep(0.06)
+            jump(600)
+            await settle()
         return "answered"
 
     events = await collect(ScriptedLLM([call("asks"), "ok"]), YES, tools=[asks])
@@ -299,7 +302,7 @@ async def test_tools_of_one_turn_run_side_by_side_and_results_come_as_they_are_r
     with ScriptedLLM([[call("work", n=1), call("work", n=2)], "ok"]) as llm:
         agent = create_agent_harness(llm)
         order = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             async for event in agent.invoke(messages=GO, tools=[work], permissions=Permissions(allowlist=["work"])):
                 if isinstance(event, ToolResultEvent):
                     order.append(event.output)

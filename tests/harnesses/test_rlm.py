@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.clock import jump
 from support.processes import below, gone
 from support.repls import folders_left
+from support.waiting import settle
 
 from llm_gateway_nb.errors import AuthenticationError, ConfigurationError
 from llm_gateway_nb.graph import fold, last_text, project_messages
 from llm_gateway_nb.harnesses import RlmConfig, create_rlm_harness
 from llm_gateway_nb.permissions import Grants
+from llm_gateway_nb.repl import kernel
 from llm_gateway_nb.repl.spare import SPARES
 from llm_gateway_nb.testing import ScriptedLLM, Turn
 from llm_gateway_nb.types import (
@@ -64,11 +67,19 @@ def no_process_is_left() -> Iterator[None]:
 
 
 async def collect(
-    llm: Any, *, sub: Any = None, answer: Any = None, config: RlmConfig | None = None, **params: Any
+    llm: Any,
+    *,
+    sub: Any = None,
+    answer: Any = None,
+    config: RlmConfig | None = None,
+    at_first: Any = None,
+    **params: Any,
 ) -> list[HarnessEvent]:
-    """All events of one run; every relay is answered with `answer(relay)` at once."""
-    events = []
+    """All events of one run; every relay is answered with `answer(relay)` at once, `at_first` called at the first output."""
+    events: list[HarnessEvent] = []
     async for event in create_rlm_harness(llm, sub, config).invoke(**{"messages": GO, **params}):
+        if at_first is not None and isinstance(event, ReplProgressEvent) and not of(ReplProgressEvent, events):
+            at_first()
         events.append(event)
         if isinstance(event, RelayEvent) and answer is not None:
             event.respond(answer(event) if callable(answer) else answer)
@@ -208,9 +219,10 @@ async def test_output_that_looks_like_our_tags_is_escaped() -> None:
 
 
 async def test_an_endless_turn_is_stopped_and_the_model_told() -> None:
-    with ScriptedLLM([code("while True: pass"), code("FINAL('out')")]) as llm:
-        events = await collect(llm, config=RlmConfig(turn_timeout=0.3))
-        assert "longer than 0.3 seconds" in str(llm.requests[1].messages[-1].content)
+    endless = code("print('begun', flush=True)\nwhile True: pass")
+    with ScriptedLLM([endless, code("FINAL('out')")]) as llm:
+        events = await collect(llm, config=RlmConfig(turn_timeout=60), at_first=lambda: jump(60))
+        assert "longer than 60 seconds" in str(llm.requests[1].messages[-1].content)
     assert last_text(fold(events)) == "out"
 
 
@@ -469,17 +481,26 @@ async def test_a_person_may_edit_the_command() -> None:
 
 
 async def test_a_command_over_its_time_gives_what_it_had_said() -> None:
-    run = "r = await exec('echo first; sleep 60', timeout=0.3)\nFINAL((r.stdout, r.exit_code, r.timed_out))"
+    run = "r = await exec('echo first; sleep 600', timeout=60)\nFINAL((r.stdout, r.exit_code, r.timed_out))"
     with ScriptedLLM([code(run)]) as llm:
-        events = await collect(llm, permissions=EXEC)
+        events = await collect(llm, permissions=EXEC, at_first=lambda: jump(60))
     assert last_text(fold(events)) == str(("first\n", -1, True))
 
 
-async def test_a_command_that_takes_its_time_is_measured_once_a_second() -> None:
-    with ScriptedLLM([code("await exec('sleep 1.5')\nFINAL(1)")]) as llm:
-        events = await collect(llm, permissions=EXEC)
-    measured = [event.metrics for event in of(ReplProgressEvent, events) if "metrics" in (event.model_extra or {})]
-    assert len(measured) == 1
+async def test_a_command_that_takes_its_time_is_measured_every_second(tmp_path: Path) -> None:
+    llm = ScriptedLLM([code("await exec('echo on; until [ -e go ]; do sleep 0.01; done', timeout=600)\nFINAL(1)")])
+    measured: list[Any] = []
+    harness = create_rlm_harness(llm, config=RlmConfig(exec_cwd=str(tmp_path)))
+    async for event in harness.invoke(messages=GO, permissions=EXEC):
+        if isinstance(event, ReplProgressEvent):
+            metrics = (event.model_extra or {}).get("metrics")
+            if metrics is not None:
+                measured.append(metrics)
+            if len(measured) < 3:
+                jump(1)
+            else:
+                (tmp_path / "go").touch()
+    assert len(measured) >= 3
     assert measured[0].keys() == {"pid", "cpu", "rss", "wall"}
     assert measured[0]["rss"] > 100
 
@@ -487,10 +508,12 @@ async def test_a_command_that_takes_its_time_is_measured_once_a_second() -> None
 async def test_a_question_does_not_use_up_the_turns_time() -> None:
     llm = ScriptedLLM([code("FINAL((await exec('echo late')).stdout)")])
     answered = asyncio.Event()
-    async with aclosing(create_rlm_harness(llm, config=RlmConfig(turn_timeout=0.2)).invoke(messages=GO)) as events:
+    async with aclosing(create_rlm_harness(llm, config=RlmConfig(turn_timeout=60)).invoke(messages=GO)) as events:
         async for event in events:
             if isinstance(event, RelayEvent):
-                asyncio.get_running_loop().call_later(0.6, event.respond, YES)
+                jump(600)
+                await settle()
+                event.respond(YES)
             if isinstance(event, ReplOutputEvent):
                 answered.set()
                 assert event.error is None
@@ -516,7 +539,7 @@ async def stopped_at(llm: Any, reached: Callable[[HarnessEvent], bool], **more: 
     await asyncio.wait_for(there.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     return seen
 
 
@@ -543,10 +566,11 @@ async def test_a_cancel_in_the_middle_of_a_query_leaves_nothing() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_a_cancel_while_code_or_a_command_runs_ends_both() -> None:
+async def test_a_cancel_while_code_or_a_command_runs_ends_both(monkeypatch: pytest.MonkeyPatch) -> None:
     llm = ScriptedLLM([code("await exec('echo $$; sleep 1000')")])
     seen = await stopped_at(llm, lambda event: isinstance(event, ReplProgressEvent))
     assert await gone(int(of(ReplProgressEvent, seen)[0].chunk))
+    monkeypatch.setattr(kernel, "_GRACE_SECONDS", 0.5)
     stubborn = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(1, flush=True)\nwhile True: pass"
     await stopped_at(ScriptedLLM([code(stubborn)]), lambda event: isinstance(event, ReplProgressEvent))
 

@@ -161,7 +161,7 @@ async def test_on_a_real_loop_the_rest_comes_by_itself() -> None:
         panel.changed()
     told = asyncio.Event()
     panel.send = lambda message: (sent.append(message), told.set())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await told.wait()
     assert picture(sent)[1]["streams"]["text"] == "ab"
 

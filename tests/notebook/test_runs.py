@@ -297,7 +297,7 @@ def test_run_sync_works_in_a_script_and_in_a_thread() -> None:
         target=lambda: texts.append(run_sync(adding(), "Add.", tools=[add], approvals="allow").text)
     )
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert texts == ["It is 3."]
 
 

@@ -27,13 +27,13 @@ async def never() -> Any:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Looks at every turn of the loop: what it waits for may not last."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 
 
 async def read(mux: AgentMultiplexer[Any]) -> list[tuple[str, Any]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [item async for item in mux.events()]
 
 
@@ -138,7 +138,7 @@ async def test_a_stream_that_comes_while_the_reader_waits_is_seen_at_once() -> N
     reading = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0)
     mux.register("child", stream("done"))
-    assert await asyncio.wait_for(reading, 5) == ("child", "done")
+    assert await asyncio.wait_for(reading, 30) == ("child", "done")
     parent.push("end")
     parent.end()
     assert [item async for item in events] == [("parent", "end")]

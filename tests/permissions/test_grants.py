@@ -108,7 +108,7 @@ def test_allow_once_is_used_up_exactly_once_among_threads(attempt: int) -> None:
     outcomes: list[str] = []
 
     def race(which: Grants) -> None:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         outcomes.append(which.decide(bash("git log")).outcome)
 
     threads = [threading.Thread(target=race, args=(grants if at % 2 else child,)) for at in range(8)]

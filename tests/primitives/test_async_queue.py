@@ -201,7 +201,7 @@ async def test_a_push_from_another_thread_wakes_the_waiter() -> None:
     queue = AsyncQueue[int]()
     (task,) = await waiters(queue, 1)
     await asyncio.to_thread(queue.push, 1)
-    assert await asyncio.wait_for(task, 10) == 1
+    assert await asyncio.wait_for(task, 30) == 1
 
 
 async def test_a_push_from_here_does_not_overtake_one_from_another_thread() -> None:
@@ -209,7 +209,7 @@ async def test_a_push_from_here_does_not_overtake_one_from_another_thread() -> N
     first, second = await waiters(queue, 2)
     thread = threading.Thread(target=queue.push, args=(1,))
     thread.start()
-    thread.join(10)  # the loop has not run since: the wake of the first waiter is still under way
+    thread.join(60)  # the loop has not run since: the wake of the first waiter is still under way
     queue.push(2)
     assert await asyncio.gather(first, second) == [1, 2]
 
@@ -219,7 +219,7 @@ async def test_a_waiter_called_from_another_thread_may_still_be_cancelled() -> N
     first, second = await waiters(queue, 2)
     thread = threading.Thread(target=queue.push, args=(1,))
     thread.start()
-    thread.join(10)
+    thread.join(60)
     first.cancel()
     assert await second == 1
     assert first.cancelled()
@@ -245,7 +245,7 @@ def test_a_loop_that_was_closed_before_the_push_eats_no_value() -> None:
     abandon(other, task)
     queue.push(1)
     assert queue.length == 1
-    assert asyncio.run(asyncio.wait_for(queue.pop(), 5)) == 1
+    assert asyncio.run(asyncio.wait_for(queue.pop(), 30)) == 1
 
 
 def test_a_loop_that_is_closed_after_the_push_eats_no_value() -> None:
@@ -254,7 +254,7 @@ def test_a_loop_that_is_closed_after_the_push_eats_no_value() -> None:
     task = start_waiting_on(other, queue)
     queue.push(1)
     abandon(other, task)
-    assert asyncio.run(asyncio.wait_for(queue.pop(), 5)) == 1
+    assert asyncio.run(asyncio.wait_for(queue.pop(), 30)) == 1
     assert not task.done()
 
 
@@ -264,8 +264,8 @@ def test_a_loop_that_stands_still_holds_up_no_other() -> None:
     task = start_waiting_on(still, queue)
     queue.push(1)
     queue.push(2)
-    assert asyncio.run(asyncio.wait_for(queue.pop(), 5)) == 1
-    assert still.run_until_complete(asyncio.wait_for(task, 5)) == 2
+    assert asyncio.run(asyncio.wait_for(queue.pop(), 30)) == 1
+    assert still.run_until_complete(asyncio.wait_for(task, 30)) == 2
     still.close()
 
 
@@ -321,7 +321,7 @@ def test_cancels_under_pushes_from_threads_lose_nothing() -> None:
             await asyncio.wait([task])
             if not task.cancelled():
                 taken.append(task.result())
-        producer.join(10)
+        producer.join(60)
         return taken
 
     assert asyncio.run(asyncio.wait_for(consume(), 60)) == list(range(count))
@@ -363,7 +363,7 @@ def test_no_schedule_of_pushes_pops_and_cancels_loses_doubles_or_reorders_a_valu
             elif step == "thread_push":
                 thread = threading.Thread(target=queue.push, args=(pushed,))
                 thread.start()
-                thread.join(10)
+                thread.join(60)
                 pushed += 1
             elif step == "pop":
                 tasks.append(asyncio.create_task(take(len(tasks))))
@@ -376,7 +376,7 @@ def test_no_schedule_of_pushes_pops_and_cancels_loses_doubles_or_reorders_a_valu
         assert left == 0 or len(taken) == pushed  # nobody waits while a value lies there
         assert queue.length == pushed - len(taken)
         while len(taken) < pushed:
-            taken.append(await asyncio.wait_for(queue.pop(), 5))
+            taken.append(await asyncio.wait_for(queue.pop(), 30))
         assert taken == list(range(pushed))
         assert served == sorted(served)
         for task in tasks:

@@ -220,7 +220,7 @@ async def test_a_long_text_is_read_in_pieces_at_once_and_put_together() -> None:
     service.width = 4
     async with service.summarizer(max_chunk_size=400, max_concurrency=4) as (summarizer, server):
         task = asyncio.create_task(summarizer.asummarize(LONG))
-        await asyncio.wait_for(service.full.wait(), 10)
+        await asyncio.wait_for(service.full.wait(), 30)
         service.hold.set()
         summary = await task
         questions = [request["messages"][-1]["content"] for request in server.requests]
@@ -249,7 +249,7 @@ async def test_several_documents_at_once_do_not_wait_for_one_another(tmp_path: P
         all_of_them = asyncio.gather(
             *(summarizer.asummarize(path, style="executive", length="brief") for path in paths)
         )
-        await asyncio.wait_for(service.full.wait(), 10)
+        await asyncio.wait_for(service.full.wait(), 30)
         service.hold.set()
         assert [one.summary for one in await all_of_them] == ["All is well."] * 3
 
@@ -259,7 +259,7 @@ async def test_a_cancel_ends_every_piece() -> None:
     service.width = 4
     async with service.summarizer(max_chunk_size=400, max_concurrency=4) as (summarizer, _):
         task = asyncio.create_task(summarizer.asummarize(LONG))
-        await asyncio.wait_for(service.full.wait(), 10)
+        await asyncio.wait_for(service.full.wait(), 30)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()

@@ -81,7 +81,7 @@ async def test_leaving_a_synchronous_stream_closes_the_connection() -> None:
             return None
 
         assert await asyncio.to_thread(first) == "a"
-        await asyncio.wait_for(gone.wait(), 2)
+        await asyncio.wait_for(gone.wait(), 30)
         llm.unload_model()
 
 
@@ -323,7 +323,7 @@ async def test_a_forgotten_model_closes_its_connections() -> None:
         client.close = close
         del llm, lease
         gc.collect()
-        await asyncio.wait_for(closed.wait(), 2)
+        await asyncio.wait_for(closed.wait(), 30)
 
 
 async def quiet(script: str) -> str:

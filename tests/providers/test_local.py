@@ -286,11 +286,12 @@ async def test_a_model_file_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 async def test_silence_is_a_timeout_and_the_queue_is_not(tiny_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = threading.Event()
+    silent, loop = threading.Event(), asyncio.get_running_loop()
 
     class Silent:
         def handle_chat_completions(self, request: object, take: Any) -> None:
-            silent.wait(5)
+            loop.call_soon_threadsafe(loop.call_later, 0.2, silent.set)  # by one clock: this is later than 0.05 s
+            silent.wait(60)
 
     monkeypatch.setattr(local_runtime, "_load", lambda options: Silent())
     for llm in (
@@ -298,7 +299,6 @@ async def test_silence_is_a_timeout_and_the_queue_is_not(tiny_path: Path, monkey
         LocalLLM(tiny_path, max_retries=0).with_options(timeout=0.05),
     ):
         silent.clear()
-        asyncio.get_running_loop().call_later(0.2, silent.set)
         with pytest.raises(ProviderTimeoutError, match=r"said nothing for 0\.05 s"):
             await llm.agenerate("Hi.")
         await llm.aclose()

@@ -93,10 +93,10 @@ async def test_a_cancel_stops_the_server_and_frees_its_place(provider: str, addr
                 began.set()
 
         task = asyncio.create_task(read())
-        await asyncio.wait_for(began.wait(), 20)
+        await asyncio.wait_for(began.wait(), 60)
         task.cancel()
         await asyncio.wait([task])
-        answer = await asyncio.wait_for(llm.agenerate("Hi.", max_tokens=2), 20)
+        answer = await asyncio.wait_for(llm.agenerate("Hi.", max_tokens=2), 60)
     assert [answer.output_tokens] in counts(provider, 2)
 
 
@@ -115,9 +115,9 @@ async def test_a_conversation_that_is_too_long_is_a_request_that_is_refused(prov
 
 
 async def test_silence_is_a_timeout(provider: str, address: str) -> None:
-    async with make(provider, address, timeout=0.0005) as llm:
+    async with make(provider, address, timeout=0.0005, max_retries=0, max_tokens=900) as llm:
         with pytest.raises(ProviderTimeoutError):
-            await llm.agenerate("Hi.")
+            await llm.agenerate("Go on and on.")
 
 
 class Sum(BaseModel):

@@ -9,7 +9,7 @@ import pytest_asyncio
 from support.processes import below
 from support.repls import folders_left
 
-from llm_gateway_nb.repl import Repl
+from llm_gateway_nb.repl import Repl, kernel
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -18,6 +18,12 @@ def no_process_is_left() -> Iterator[None]:
     yield
     assert below() - before == set()
     assert folders_left() == []
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is interrupted has all the time that it needs on a busy machine; one test takes it away again."""
+    monkeypatch.setattr(kernel, "_GRACE_SECONDS", 60.0)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from support.clock import jump
+from support.waiting import settle
 
 from llm_gateway_nb.repl import Repl
 
@@ -88,7 +90,7 @@ async def test_calls_under_gather_run_side_by_side(repl: Repl) -> None:
     both = [gates("a"), gates("b")]
     turn = asyncio.create_task(repl.execute("import asyncio\nawait asyncio.gather(hold('a'), hold('b'))"))
     for came, _, _ in both:
-        await asyncio.wait_for(came.wait(), 10)
+        await asyncio.wait_for(came.wait(), 30)
     for _, may_go, _ in both:
         may_go.set()
     assert (await turn).mime == [{"text/plain": "['a', 'b']"}]
@@ -101,9 +103,10 @@ async def test_a_thread_with_a_loop_of_its_own_may_call_too(repl: Repl) -> None:
 
 async def test_the_turns_clock_stands_still_while_the_host_is_at_work(repl: Repl) -> None:
     came, may_go, _ = gates("slow")
-    turn = asyncio.create_task(repl.execute("await hold('slow')", timeout=0.2))
-    await asyncio.wait_for(came.wait(), 10)
-    await asyncio.wait([turn], timeout=0.5)
+    turn = asyncio.create_task(repl.execute("await hold('slow')", timeout=60))
+    await asyncio.wait_for(came.wait(), 30)
+    jump(600)
+    await settle()
     assert not turn.done()
     may_go.set()
     assert (await turn).error is None
@@ -112,7 +115,7 @@ async def test_the_turns_clock_stands_still_while_the_host_is_at_work(repl: Repl
 async def test_a_turn_that_is_stopped_or_cancelled_cancels_its_calls(repl: Repl) -> None:
     came, _, cancelled = gates("x")
     turn = asyncio.create_task(repl.execute("y = 1\nawait hold('x')"))
-    await asyncio.wait_for(came.wait(), 10)
+    await asyncio.wait_for(came.wait(), 30)
     turn.cancel()
     with pytest.raises(asyncio.CancelledError):
         await turn
@@ -123,7 +126,8 @@ async def test_a_turn_that_is_stopped_or_cancelled_cancels_its_calls(repl: Repl)
 async def test_code_that_gives_up_a_call_cancels_it_here(repl: Repl) -> None:
     _, _, cancelled = gates("x")
     result = await repl.execute(
-        "try:\n    await asyncio.wait_for(hold('x'), 0.1)\nexcept TimeoutError:\n    print('gave up')"
+        "call = asyncio.ensure_future(hold('x'))\nawait ask('something, so that the call before it has come')\n"
+        "try:\n    await asyncio.wait_for(call, 0.01)\nexcept TimeoutError:\n    print('gave up')"
     )
     assert result.stdout == "gave up\n"
     assert cancelled.is_set()
@@ -132,7 +136,7 @@ async def test_code_that_gives_up_a_call_cancels_it_here(repl: Repl) -> None:
 async def test_a_turn_is_over_when_the_calls_that_it_began_are_over(repl: Repl) -> None:
     came, may_go, _ = gates("later")
     turn = asyncio.create_task(repl.execute("task = asyncio.create_task(hold('later'))\nawait asyncio.sleep(0)"))
-    await asyncio.wait_for(came.wait(), 10)
+    await asyncio.wait_for(came.wait(), 30)
     await asyncio.wait([turn], timeout=0.2)
     assert not turn.done()
     may_go.set()
@@ -152,7 +156,7 @@ async def test_between_turns_nobody_can_be_asked(tmp_path: Path) -> None:
     async with Repl(functions={"ask": ask}, cwd=tmp_path) as repl:
         await repl.execute(code)
         (tmp_path / "go").touch()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not await asyncio.to_thread((tmp_path / "tried").exists):
                 await asyncio.sleep(0.01)
         assert "no turn is running" in str((await repl.execute("await task")).error)
@@ -197,7 +201,7 @@ async def test_final_var_of_a_name_that_is_not_there_is_an_error(repl: Repl) -> 
 async def test_an_answer_does_not_wait_for_what_is_still_asked(repl: Repl) -> None:
     _, _, cancelled = gates("x")
     result = await repl.execute(
-        "task = asyncio.create_task(hold('x'))\nawait asyncio.sleep(0.05)\nFINAL('done')", timeout=10
+        "task = asyncio.create_task(hold('x'))\nawait asyncio.sleep(0)\nawait ask('something')\nFINAL('done')"
     )
     assert result.answer == "done"
     assert cancelled.is_set()

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.clock import jump
 from support.gateway import GO, Held, add, agent, frames, gateway
-from support.waiting import until
+from support.waiting import settle, until
 
 from llm_gateway_nb import create_agent_harness, tool
 from llm_gateway_nb.permissions import PermissionPolicy
@@ -168,7 +169,7 @@ async def test_a_client_that_leaves_stops_its_agents_after_the_grace_time() -> N
         async with frames(client, json=body) as stream:
             session = (await anext(stream))["sessionId"]
             await held.started.wait()
-        await asyncio.wait_for(held.cancelled.wait(), 5)
+        await asyncio.wait_for(held.cancelled.wait(), 30)
         await until(lambda: not len(client.app.state.sessions))
         gone = await client.get(f"/chat/{session}")
         assert (gone.status_code, session in gone.json()["error"]) == (404, True)
@@ -176,14 +177,16 @@ async def test_a_client_that_leaves_stops_its_agents_after_the_grace_time() -> N
 
 async def test_a_client_that_comes_back_in_time_finds_its_run_running() -> None:
     held = Held()
-    async with gateway(agent(call("hold"), "Done."), tools=[held.tool], policy=EVERYTHING, grace_seconds=0.3) as client:
+    async with gateway(agent(call("hold"), "Done."), tools=[held.tool], policy=EVERYTHING, grace_seconds=300) as client:
         body = {**GO, "permissions": {"allowlist": ["hold"]}}
         async with frames(client, json=body) as stream:
             session = (await anext(stream))["sessionId"]
             await held.started.wait()
+        await until(lambda: not client.app.state.sessions.get(session)._readers)
         async with frames(client, method="GET", url=f"/chat/{session}") as stream:
             await anext(stream)
-            await asyncio.sleep(0.4)  # longer than the grace time, which is over for those who are away only
+            jump(400)  # the grace time is over, but only for those who are away
+            await settle()
             held.release.set()
             rest = [event async for event in stream]
     assert rest[-1]["reason"] == "complete"

@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
+from support.clock import jump
 from support.gateway import GO, HELLO, TOKEN, Held, add, agent
 from support.waiting import until
 
@@ -47,7 +48,7 @@ async def remote(harness: Any = None, **options: Any) -> AsyncIterator[RemoteHar
     options = {"tools": [add], "token": TOKEN, **options}
     app = create_app(harness if harness is not None else agent(), **options)
     async with serve(app) as server:
-        there = RemoteHarness(server.url, TOKEN, reconnect_seconds=5)
+        there = RemoteHarness(server.url, TOKEN, connect_seconds=60, reconnect_seconds=60)
         there.app = app  # type: ignore[attr-defined]
         yield there
 
@@ -205,10 +206,10 @@ async def test_cuts_lose_nothing_and_double_nothing(limit: int) -> None:
     words = " ".join(str(number) for number in range(30))
     async with remote(agent(words)) as there, Proxy(there.url) as proxy:
         proxy.limit = limit
-        through = RemoteHarness(proxy.url, TOKEN, reconnect_seconds=20)
+        through = RemoteHarness(proxy.url, TOKEN, connect_seconds=60, reconnect_seconds=60)
         reading = asyncio.create_task(events_of(through))
         if limit < 1000:  # nothing ever gets through; then the net is well again
-            await until(lambda: proxy.connections >= 3, 20)
+            await until(lambda: proxy.connections >= 3)
             proxy.limit = None
         events = await reading
     assert said(events) == words
@@ -316,12 +317,12 @@ async def test_a_remote_harness_is_wrapped_like_any_other() -> None:
 
 async def test_a_silent_connection_counts_as_cut() -> None:
     gate = asyncio.Event()
-    async with remote(agent(Turn(text="one two three", wait=gate.wait)), keep_alive_seconds=60) as there:
-        through = RemoteHarness(there.url, TOKEN, silence_seconds=0.1, reconnect_seconds=10)
+    patient = {"keep_alive_seconds": 1e6, "grace_seconds": 1e6}
+    async with remote(agent(Turn(text="one two three", wait=gate.wait)), **patient) as there, Proxy(there.url) as proxy:
+        through = RemoteHarness(proxy.url, TOKEN, connect_seconds=60, silence_seconds=60, reconnect_seconds=1e6)
         reading = asyncio.create_task(events_of(through))
-        sessions = there.app.state.sessions._sessions  # type: ignore[attr-defined]
-        await until(lambda: sessions)
-        await asyncio.sleep(0.3)  # longer than the silence
+        await until(lambda: there.app.state.sessions._sessions)  # type: ignore[attr-defined]
+        await until(lambda: proxy.connections > 1 or jump(100))
         gate.set()
         events = await reading
     assert said(events) == "one two three"
@@ -411,6 +412,6 @@ async def test_an_answer_that_gets_no_reply_does_not_hold_up_the_end() -> None:
 
     async with await asyncio.start_server(gateway, "127.0.0.1", 0) as server:
         there = RemoteHarness(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             result = await run(there, "Go.", approvals="allow")
     assert "relay" in [event.type for event in result.events]

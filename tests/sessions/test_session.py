@@ -90,7 +90,7 @@ async def test_a_cancelled_call_leaves_the_history_as_it_was_and_the_next_one_is
             await asyncio.sleep(0)
             waiting.cancel()
             task.cancel()
-            await asyncio.wait_for(gone.wait(), 5)
+            await asyncio.wait_for(gone.wait(), 30)
             assert (await patient).content == "ok"
     assert said(session) == [("user", "three"), ("assistant", "ok")]
     assert (task.cancelled(), waiting.cancelled()) == (True, True)
@@ -113,10 +113,10 @@ async def test_a_stream_that_was_left_does_not_hold_up_the_next_call() -> None:
         stream = await session.agenerate("one", stream=True)
         async for _ in stream:
             break
-        answer = await asyncio.wait_for(session.agenerate("two"), 5)  # while `stream` is still there, as in a notebook
+        answer = await asyncio.wait_for(session.agenerate("two"), 30)  # while `stream` is still there, as in a notebook
         assert [chunk async for chunk in stream] == []
         assert answer.content == "re: two (0)"
-        assert (await asyncio.wait_for(session.agenerate("three"), 5)).content == "re: three (2)"
+        assert (await asyncio.wait_for(session.agenerate("three"), 30)).content == "re: three (2)"
     assert [text for _, text in said(session)][::2] == ["two", "three"]
 
 
@@ -157,7 +157,7 @@ async def test_the_synchronous_twin_shares_the_history_and_the_turns() -> None:
     assert session.generate("a").content == "one"
     chunks = session.generate("b", stream=True)
     assert next(chunks).content == "two "
-    assert (await asyncio.wait_for(session.agenerate("c"), 5)).content == "four", "a half-read stream is let go"
+    assert (await asyncio.wait_for(session.agenerate("c"), 30)).content == "four", "a half-read stream is let go"
     assert [text for _, text in said(session)] == ["a", "one", "c", "four"]
 
 

@@ -83,7 +83,7 @@ class FrontEnd:
         self._cells[cell.id] = cell
         return cell
 
-    def execute(self, code: str, timeout: float = 20) -> Cell:
+    def execute(self, code: str, timeout: float = 60) -> Cell:
         """Run a cell to its end; one that raises fails the test."""
         cell = self.submit(code)
         self.wait(lambda: cell.done, f"the end of {code!r}", timeout)
@@ -129,7 +129,7 @@ class FrontEnd:
         """Ask the kernel for one more shell."""
         message = self._client.session.msg("create_subshell_request", {})
         self._client.control_channel.send(message)
-        reply = cast(Message, self._client.get_control_msg(timeout=10))
+        reply = cast(Message, self._client.get_control_msg(timeout=60))
         return cast(str, reply["content"]["subshell_id"])
 
     def data_from(self, comm_id: str) -> list[Any]:
@@ -140,7 +140,7 @@ class FrontEnd:
         """The comm id of each message of the kernel whose data is a dict with `key`, in order."""
         return [sender for sender, data in self.comm_messages if isinstance(data, dict) and key in data]
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
         """Read messages until `condition()`; `what` says in the error what did not come."""
         limit = time.monotonic() + timeout
         channels = {self._client.iopub_channel.socket: self._client.iopub_channel}
@@ -179,6 +179,24 @@ class FrontEnd:
             cell.outputs.append({"type": kind, **content})
 
 
+_LAUNCH = """
+import zmq
+from ipykernel import kernelapp
+
+class Context(zmq.Context):
+    def socket(self, kind, *args, **options):
+        socket = super().socket(kind, *args, **options)
+        if kind in (zmq.PUB, zmq.XPUB):
+            socket.sndhwm = 0
+        return socket
+
+zmq.Context = Context
+kernelapp.launch_new_instance()
+"""
+"""What `-m ipykernel_launcher` does, but that nothing is thrown away of what is published while this process gets no turn:
+ZeroMQ would keep a thousand messages and lose the rest, and a test that waits for one of them would wait for ever."""
+
+
 class _Manager(KernelManager):
     """Starts the kernel of a given interpreter, wherever kernel specs are installed."""
 
@@ -186,7 +204,7 @@ class _Manager(KernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [str(self.python), "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [str(self.python), "-Xfrozen_modules=off", "-c", _LAUNCH, "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python", language="python")
 
 
@@ -197,12 +215,16 @@ def open_front_end(python: Path, cwd: Path) -> Iterator[FrontEnd]:
         manager = _Manager(transport="ipc", ip=f"{folder}/s", connection_file=f"{folder}/kernel.json")
         manager.python = python
         manager.start_kernel(cwd=str(cwd))
-        client = manager.blocking_client()
+        context = zmq.Context()
+        context.rcvhwm = 0  # see `_LAUNCH`
+        client = BlockingKernelClient(context=context, parent=manager)
+        client.load_connection_file(manager.connection_file)
         try:
             client.start_channels()
-            client.wait_for_ready(timeout=60)
+            client.wait_for_ready(timeout=100)
             yield FrontEnd(manager, client)
         finally:
             client.stop_channels()
+            context.destroy(linger=0)
             manager.shutdown_kernel(now=True)
             manager.cleanup_resources()

@@ -55,8 +55,9 @@ async def gateway(harness: Any = None, **options: Any) -> AsyncIterator[httpx2.A
     """A client with the right token, of a served app."""
     options = {"tools": [add], "token": TOKEN, **options}
     app = create_app(harness if harness is not None else agent(), **options)
+    headers = {"authorization": f"Bearer {TOKEN}"}
     async with serve(app) as server:
-        async with httpx2.AsyncClient(base_url=server.url, headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
             client.app = app  # type: ignore[attr-defined]
             yield client
 

@@ -119,7 +119,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path
     ended = uuid.uuid4()
     for _ in range(_START_SECONDS * 5):
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=20).close()
         except OSError:
             try:
                 process.wait(0.2)

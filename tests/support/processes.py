@@ -30,7 +30,7 @@ def below(pid: int | None = None) -> set[int]:
     return {each for each in found if alive(each)}
 
 
-async def gone(pid: int, within: float = 5.0) -> bool:
+async def gone(pid: int, within: float = 30.0) -> bool:
     """Killed is not yet dead: the system takes its moment on a busy machine."""
     async with asyncio.timeout(within):
         while alive(pid):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 __all__ = ["settle", "until"]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    """Return as soon as it holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
+async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    """Return as soon as it holds. The limit is one of real time, wherever `clock.jump` has moved the loop's."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > limit:
+            raise TimeoutError(f"It did not hold within {seconds:g} s.")
+        await asyncio.sleep(0.005)
 
 
 async def settle() -> None:

@@ -30,7 +30,7 @@ async def use(tools: list[ToolDefinition], name: str, progress: Any = None, **ar
 
 
 async def gone(pid: int) -> bool:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while os.path.exists(f"/proc/{pid}"):  # noqa: PTH110, ASYNC240 - a look at memory, not at a disk
             await asyncio.sleep(0.01)
     return True

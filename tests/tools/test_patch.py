@@ -356,7 +356,7 @@ async def test_a_cancelled_patch_is_done_as_a_whole_or_not_at_all_and_is_over_wh
         for _ in range(turn % 6):
             await asyncio.sleep(0)
         task.cancel()
-        await asyncio.wait([task], timeout=10)
+        await asyncio.wait([task], timeout=30)
         assert task.done()
         there = [name for name in here.names() if name.startswith((f"{turn}-", ".patch"))]
         assert there in ([], names)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from support.clock import jump
 from support.processes import below
 
 import llm_gateway_nb
@@ -56,6 +57,8 @@ async def collect(*turns: Any, tool: Any = python_tool, permissions: Permissions
                 events.append(event)
                 if isinstance(event, RelayEvent):
                     event.respond({"approved": True})
+                if isinstance(event, ReplProgressEvent) and event.chunk == "for ever\n":
+                    jump(60)
     return events
 
 
@@ -112,10 +115,11 @@ async def test_two_calls_in_one_turn_run_one_after_the_other_in_one_repl() -> No
 
 
 async def test_over_its_time_the_code_is_stopped_and_the_variables_stay() -> None:
-    tool = python_tool(timeout=0.3)
-    events = await collect(py("kept = 1\n"), py("while True: pass"), py("kept"), "ok", tool=tool)
+    tool = python_tool(timeout=60)
+    endless = py("print('for ever', flush=True)\nwhile True: pass")
+    events = await collect(py("kept = 1\n"), endless, py("kept"), "ok", tool=tool)
     outputs = [str(event.output) for event in of(ToolResultEvent, events)]
-    assert "longer than 0.3 seconds" in outputs[1]
+    assert "longer than 60 seconds" in outputs[1]
     assert outputs[2] == "1"
 
 
@@ -163,7 +167,7 @@ async def test_a_cancel_leaves_nothing() -> None:
     await asyncio.wait_for(there.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     assert asyncio.all_tasks() == before
 
 
@@ -288,11 +292,11 @@ async def test_there_an_endless_loop_and_an_endless_await_are_stopped(notebook: 
     code = (
         "quick = python_tool(namespace='user', timeout=0.3)\n"
         "out = await results('while True: pass', 'import time; time.sleep(100)', 'await asyncio.sleep(100)',"
-        " 'while True: await asyncio.sleep(0)', '1', tools=[quick])\n"
-        "print(['longer than 0.3' in each for each in out], out[-1])\n"
+        " 'while True: await asyncio.sleep(0)', tools=[quick])\n"
+        "print(['longer than 0.3' in each for each in out], *await results('1'))\n"
         "import signal\nprint(signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL))"
     )
-    assert await in_cell(notebook, code) == "[True, True, True, True, False] 1\n0 (0.0, 0.0)\n"
+    assert await in_cell(notebook, code) == "[True, True, True, True] 1\n0 (0.0, 0.0)\n"
 
 
 @in_notebook
@@ -310,13 +314,13 @@ async def test_there_the_stop_button_ends_code_that_holds_the_kernel(notebook: R
     code = (
         "import threading, os, signal\n"
         "started = threading.Event()\n"
-        "def stop():\n    started.wait(20)\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "def stop():\n    started.wait(60)\n    os.kill(os.getpid(), signal.SIGINT)\n"
         "threading.Thread(target=stop).start()\n"
         "live = None\n"
         "try:\n    await results('started.set()\\nwhile True: pass')\n"
         "except BaseException as error:\n    print(type(error).__name__)"
     )
-    result = await notebook.execute(code, timeout=30)
+    result = await notebook.execute(code, timeout=100)
     assert "KeyboardInterrupt" in result.stdout + str(result.error) or "CancelledError" in result.stdout
     assert not result.restarted
     assert await in_cell(notebook, "print(await results('1'))") == "['1']\n"

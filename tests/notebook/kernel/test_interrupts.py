@@ -1,4 +1,4 @@
-"""The stop button: a cancel with clean-up, within a second, and no trace of it afterwards."""
+"""The stop button: a cancel with clean-up, at once, and no trace of it afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def questions(page: FrontEnd) -> list[str]:
     ("code", "error"),
     [
         ("await ask()", "CancelledError"),
-        ("with counts_sigint(): await ask(heartbeat=60)", "CancelledError"),
+        ("with counts_sigint(): await ask(heartbeat=3600)", "CancelledError"),
         ("hold(ask())", "KeyboardInterrupt"),
         ("await asyncio.sleep(0); hold(ask())", "KeyboardInterrupt"),
     ],
@@ -35,11 +35,9 @@ def test_the_stop_button_cancels_a_waiting_run(
     page.wait(lambda: len(questions(page)) > seen, "question")
     started = time.perf_counter()
     page.interrupt()
-    page.wait(lambda: cell.done, "end of the interrupted cell", 5)
-    seconds = time.perf_counter() - started
-    measured("interrupt_seconds", seconds)
+    page.wait(lambda: cell.done, "end of the interrupted cell")
+    measured("interrupt_seconds", time.perf_counter() - started)
     assert cell.error == error
-    assert seconds < 4  # without the heartbeat it is the next event, whenever that is; the figures are measured beside
     assert page.evaluate("LOG, Bridge.current().attached, signal.getsignal(signal.SIGINT) is before") == (
         "(['cleaned up'], (), True)"
     )
@@ -65,7 +63,7 @@ async def inner(depth):
     cell = page.submit("hold(outer(2))")
     page.wait(lambda: len(questions(page)) > seen, "question")
     page.interrupt()
-    page.wait(lambda: cell.done, "end of the interrupted cell", 5)
+    page.wait(lambda: cell.done, "end of the interrupted cell")
     assert cell.error == "KeyboardInterrupt"
     assert page.evaluate("LOG, len(asyncio.all_tasks()) < 10") == "(['cleaned up', 0, 1, 2], True)"
 
@@ -90,7 +88,7 @@ released = asyncio.Event()
     page.interrupt()
     page.wait(lambda: page.comm_messages[-1][1] == "cleaning", "cleaning up")
     page.interrupt()
-    page.wait(lambda: cell.done, "end of the cell", 5)
+    page.wait(lambda: cell.done, "end of the cell")
     assert cell.error == "KeyboardInterrupt"
     page.execute("released.set(); await until(asyncio.sleep(0.01))")
     assert page.evaluate("LOG") == "['cleaned up']"  # in the background: nothing was torn out

@@ -45,7 +45,7 @@ async def test_the_result_and_the_current_task_are_right() -> None:
 
 async def test_nested_four_deep_with_timeouts_groups_and_threads() -> None:
     async def level(depth: int) -> list[int]:
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             aside = group.create_task(asyncio.to_thread(int, depth))
             below = drive(level(depth - 1)) if depth else []
         return [aside.result(), *below]

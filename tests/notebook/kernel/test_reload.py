@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from support.frontend import FrontEnd
 
@@ -28,7 +26,6 @@ def test_what_a_reloaded_page_asks_is_answered_in_the_running_cell(page: FrontEn
     cell = page.submit(f"print({holding})")
     behind = page.submit("print('behind')")
     page.wait(lambda: len(questions(page)) > seen, "question")
-    started = time.perf_counter()
 
     info = page.request("kernel_info_request", {})
     page.wait(lambda: info in page.replies and ("idle", info) in page.states, "kernel_info_reply")
@@ -53,7 +50,6 @@ def test_what_a_reloaded_page_asks_is_answered_in_the_running_cell(page: FrontEn
     page.wait(lambda: len(page.data_from(slider)) > before, "state of one widget")
     assert page.data_from(slider)[-1]["state"]["value"] == 7
 
-    assert time.perf_counter() - started < 4
     assert not cell.done
     assert not behind.done
     page.send(questions(page)[-1], "yes")
