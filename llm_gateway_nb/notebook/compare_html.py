@@ -19,7 +19,7 @@ _CELL = (
     "text-align:left;vertical-align:top;padding:6px 12px;white-space:normal;max-width:none;overflow-wrap:anywhere;"
     f"border:0;border-top:1px solid {LINE}"
 )
-_NEW, _GONE = "background:rgba(38,135,74,0.16)", "background:rgba(210,60,65,0.14)"
+_NEW, _GONE = "background-color:rgba(38,135,74,0.16)", "background-color:rgba(210,60,65,0.14)"
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _CLIP = 200
 

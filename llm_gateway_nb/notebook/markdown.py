@@ -26,7 +26,7 @@ CODE = (
     "margin:6px 0;padding:8px 12px;border-radius:6px;overflow:auto;white-space:pre-wrap;"
     "word-wrap:break-word;word-break:normal;font-family:var(--jp-code-font-family,monospace);font-size:13px;line-height:1.5"
 )
-PRE = f"{CODE};background:{QUIET_PAPER}"
+PRE = f"{CODE};background-color:{QUIET_PAPER}"
 _CELL = f"padding:4px 12px;border:1px solid {LINE};vertical-align:top"
 
 _STYLES = {
@@ -37,14 +37,23 @@ _STYLES = {
     "blockquote": f"margin:0 0 8px 0;padding:0 0 0 13px;border-left:3px solid {LINE};{FADED}",
     "hr": f"margin:14px 0;border:0;border-top:1px solid {LINE}",
     "table": "border-collapse:collapse;margin:0 0 10px 0;font-size:13px",
-    "th": f"{_CELL};text-align:left;font-weight:600;background:{QUIET_PAPER}",
+    "th": f"{_CELL};text-align:left;font-weight:600;background-color:{QUIET_PAPER}",
     "td": f"{_CELL};text-align:left",
     "a": f"color:{BUSY};text-decoration:underline",
 }
 _HEADINGS = {"h1": 19, "h2": 17}
 _PROPERTIES = {
-    *("background", "border", "border-collapse", "border-left", "border-radius", "border-top", "color", "display"),
-    *("font-size", "font-style", "font-weight", "line-height", "list-style", "margin", "margin-left", "max-width"),
+    *(
+        "background-color",
+        "border",
+        "border-collapse",
+        "border-left",
+        "border-radius",
+        "border-top",
+        "color",
+        "display",
+    ),
+    *("font-size", "font-style", "font-weight", "line-height", "list-style-type", "margin", "margin-left", "max-width"),
     *("opacity", "overflow", "padding", "padding-left", "text-align", "text-decoration", "vertical-align"),
     *("white-space", "word-wrap"),
 }
@@ -135,7 +144,7 @@ class _Renderer(RendererHTML):
         return f'<pre style="{PRE}">{code(text, words[0] if words else "")}</pre>'
 
     def code_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: MutableMapping[str, Any]) -> str:
-        style = f"padding:1px 5px;border-radius:4px;background:{QUIET_PAPER};font-size:13px"
+        style = f"padding:1px 5px;border-radius:4px;background-color:{QUIET_PAPER};font-size:13px"
         return f'<code style="{style}">{escape(tokens[idx].content)}</code>'
 
     def image(self, tokens: Sequence[Token], idx: int, options: Any, env: MutableMapping[str, Any]) -> str:

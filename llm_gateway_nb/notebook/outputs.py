@@ -21,6 +21,7 @@ from llm_gateway_nb.graph import RunTree
 from llm_gateway_nb.notebook.kernel import cell_number, in_kernel, stdin_allowed
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
 from llm_gateway_nb.notebook.static_html import static_html
+from llm_gateway_nb.notebook.static_long import GOING_ON, WHOLE, shortened
 from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.types import new_id
 
@@ -37,9 +38,9 @@ def page_possible() -> bool:
     return in_kernel() and (stdin_allowed() or os.environ.get("SERVER_SOFTWARE", "").startswith("voila"))
 
 
-def static_bundle(tree: RunTree, title: str | None) -> dict[str, Any]:
-    """What stays in the saved notebook, and what nbval compares."""
-    return {"text/plain": transcript(tree), "text/html": static_html(tree, title=title)}
+def static_bundle(tree: RunTree, title: str | None, *, whole: int = WHOLE) -> dict[str, Any]:
+    """What stays in the saved notebook, and what nbval compares. `whole`: what more is, is told shorter."""
+    return {"text/plain": transcript(tree), "text/html": static_html(shortened(tree, whole), title=title)}
 
 
 def shown_here(tree: RunTree) -> bool:
@@ -100,7 +101,7 @@ class CellOutputs:
         self._next_update = time.monotonic() + max(_UPDATE_SECONDS, 50 * (time.monotonic() - began))
 
     def _update(self, metadata: dict[str, Any] | None = None) -> None:
-        bundle = static_bundle(self._tree, self._title)
+        bundle = static_bundle(self._tree, self._title, whole=GOING_ON if metadata else WHOLE)
         if self._placed:
             update_display(bundle, raw=True, display_id=self._static_id, metadata=metadata or {})
         else:

@@ -99,8 +99,8 @@ def looks_like_diff(text: str) -> bool:
 def diff(text: str) -> str:
     """A diff with its lines in colour."""
     tones = {
-        "+": f"color:{FINE};background:rgba(38,135,74,0.1)",
-        "-": f"color:{BAD};background:rgba(210,60,65,0.1)",
+        "+": f"color:{FINE};background-color:rgba(38,135,74,0.1)",
+        "-": f"color:{BAD};background-color:rgba(210,60,65,0.1)",
         "@": f"color:{BUSY}",
         "*": f"color:{BUSY}",
     }

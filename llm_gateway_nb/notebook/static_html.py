@@ -41,7 +41,7 @@ __all__ = ["page", "static_html"]
 
 _SMALL = "font-size:12px"
 _CLIPPED = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-_MONO = "background:transparent;font-size:13px;padding:0"
+_MONO = "background-color:transparent;font-size:13px;padding:0"
 _APART = '<span style="display:none"> · </span>'
 """Seen only where styles are taken away."""
 
@@ -143,7 +143,7 @@ def _node(node: Node, depth: int, heading: bool) -> str:
         case "user":
             return (
                 '<div style="margin:10px 0 0 0"><div style="display:inline-block;max-width:62em;padding:7px 14px 9px 14px;'
-                'border-radius:3px 12px 12px 12px;background:rgba(25,118,210,0.11)">'
+                'border-radius:3px 12px 12px 12px;background-color:rgba(25,118,210,0.11)">'
                 f'<div style="{_SMALL};{DIM};font-weight:600">You<span style="display:none">:</span></div>'
                 f"{attachments(node.props.get('media'))}"
                 f"{_prose(node.text())}</div></div>"
@@ -152,7 +152,7 @@ def _node(node: Node, depth: int, heading: bool) -> str:
             said = _prose(node.said)
             return f'<div style="margin:10px 0 0 0;max-width:62em">{said}</div>' if said or not node.text() else ""
         case "reasoning":
-            return folded("Thought", f'<div style="{_ASIDE}">{_prose(node.text())}</div>')
+            return folded("Thought", _aside(node))
         case "tool":
             return _tool(node, depth)
         case "relay":
@@ -163,11 +163,13 @@ def _node(node: Node, depth: int, heading: bool) -> str:
             name = text_of(node.props.get("name", "Error"))
             return bad(f'<strong style="font-size:13px;color:{BAD}">{name}</strong>', printed(node.text()))
         case "note":
-            aside = f'<div style="{_ASIDE}">{_prose(node.text())}</div>'
-            return folded(text_of(node.props.get("title", "note")), aside)
+            inside = f'<pre style="{PRE}">{text_of(node.text())}</pre>' if node.props.get("plain") else _aside(node)
+            return folded(text_of(node.props.get("title", "note")), inside)
 
 
-_ASIDE = f"margin:4px 0 4px 5px;padding-left:13px;border-left:2px solid {LINE};font-size:13px;{FADED}"
+def _aside(node: Node) -> str:
+    style = f"margin:4px 0 4px 5px;padding-left:13px;border-left:2px solid {LINE};font-size:13px;{FADED}"
+    return f'<div style="{style}">{_prose(node.text())}</div>'
 
 
 def _prose(text: str) -> str:
@@ -211,7 +213,7 @@ def _tool(node: Node, depth: int) -> str:
     border = shade.get(str(node.status), LINE)
     return (
         f'<details open style="border:1px solid {border};border-radius:8px;margin:10px 0 0 0;padding:0 12px 6px 12px">'
-        f'<summary style="cursor:pointer;display:flex;align-items:center;gap:8px;min-height:34px;list-style:none">'
+        f'<summary style="cursor:pointer;display:flex;align-items:center;gap:8px;min-height:34px;list-style-type:none">'
         f'<span style="color:{colour};font-weight:700">{mark}</span> '
         f'<strong style="flex:none;max-width:45%;{_CLIPPED}"><code style="{_MONO}">{name}</code></strong> '
         f"{_line(line) if line else ''}"
@@ -249,7 +251,7 @@ def _repl(node: Node, depth: int) -> str:
     iteration = node.props.get("iteration")
     number = iteration + 1 if isinstance(iteration, int) else "&nbsp;"
     source = cut(str(node.props.get("code", "")).strip("\n"))
-    framed = f"{PRE};background:transparent;border:1px solid {LINE};margin:0"
+    framed = f"{PRE};background-color:transparent;border:1px solid {LINE};margin:0"
     parts = []
     for stream in ("stdout", "stderr"):
         text = node.text(stream).strip("\n")
@@ -264,7 +266,7 @@ def _repl(node: Node, depth: int) -> str:
     prompt = "flex:none;min-width:4.4em;white-space:nowrap;padding-top:9px;font-size:12px;text-align:right"
     return (
         '<div style="margin:10px 0 0 0"><div style="display:flex;gap:10px">'
-        f'<div style="{prompt}"><code style="background:transparent;padding:0;font-size:12px;color:{BUSY}">'
+        f'<div style="{prompt}"><code style="background-color:transparent;padding:0;font-size:12px;color:{BUSY}">'
         f"In [{number}]:</code></div>"
         f'<div style="flex:1;min-width:0"><pre style="{framed}">{code(source, "python")}</pre>'
         f"{''.join(parts)}</div></div></div>"

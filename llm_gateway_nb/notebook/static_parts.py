@@ -34,8 +34,9 @@ def folded(summary: str, inside: str) -> str:
 def bad(head: str, text: str) -> str:
     """Something failed: a traceback keeps its colours."""
     return (
-        f'<div style="border-left:3px solid {MARK_BAD};border-radius:6px;background:rgba(210,60,65,0.09);padding:8px 12px;'
-        f'margin:6px 0">{head}<pre style="{CODE};background:transparent;padding:0;margin:0">{_painted(cut(text))}</pre>'
+        f'<div style="border-left:3px solid {MARK_BAD};border-radius:6px;background-color:rgba(210,60,65,0.09);'
+        f'padding:8px 12px;margin:6px 0">{head}<pre style="{CODE};background-color:transparent;padding:0;margin:0">'
+        f"{_painted(cut(text))}</pre>"
         "</div>"
     )
 
@@ -52,7 +53,7 @@ def long(text: str, language: str = "", *, plain: bool = False) -> str:
     Args:
         plain: printed by a cell: without a ground of its own.
     """
-    style = f"{CODE};background:transparent;padding:2px 12px" if plain else PRE
+    style = f"{CODE};background-color:transparent;padding:2px 12px" if plain else PRE
     text = text.strip("\n")
     lines = text.split("\n")
     if len(lines) <= _OPEN_LINES and len(text) <= 2_000:
@@ -152,7 +153,10 @@ def rich(bundles: Any) -> Iterator[str]:
             continue
         pictures = (
             _picture(
-                kind, _joined(data.get(kind)), "plot", "display:block;max-width:100%;margin:6px 0;background:#ffffff"
+                kind,
+                _joined(data.get(kind)),
+                "plot",
+                "display:block;max-width:100%;margin:6px 0;background-color:#ffffff",
             )
             for kind in ("image/png", "image/jpeg")
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from llm_gateway_nb.graph.tree import Node, RunTree
 from llm_gateway_nb.notebook.text import MAX_DEPTH, call, cut, inline, printed, shown
@@ -16,15 +16,17 @@ from llm_gateway_nb.notebook.words import (
     run_status,
 )
 
-__all__ = ["transcript"]
+__all__ = ["told", "transcript"]
 
 
 def transcript(tree: RunTree) -> str:
     """The run as a person would tell it, indented by what belongs to what."""
-    lines: list[str] = []
-    for root in tree.roots:
-        lines.extend(_lines(root, 0))
-    return "\n".join(line.rstrip() for line in lines)
+    return told(tree.roots)
+
+
+def told(nodes: Iterable[Node]) -> str:
+    """These, and what is below them, as they stand in the transcript."""
+    return "\n".join(line.rstrip() for node in nodes for line in _lines(node, 0))
 
 
 def _lines(node: Node, depth: int) -> Iterator[str]:

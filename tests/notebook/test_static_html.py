@@ -56,10 +56,10 @@ TAGS = {
     *("p", "pre", "s", "span", "strong", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul"),
 }
 STYLES = {
-    *("align-items", "background", "border", "border-bottom", "border-collapse", "border-left", "border-radius"),
+    *("align-items", "background-color", "border", "border-bottom", "border-collapse", "border-left", "border-radius"),
     *("border-top", "color", "cursor", "display", "flex", "flex-wrap", "font-family", "font-size", "font-style"),
     *("font-weight", "gap"),
-    *("line-height", "list-style", "margin", "margin-left", "max-height", "max-width", "min-height", "min-width"),
+    *("line-height", "list-style-type", "margin", "margin-left", "max-height", "max-width", "min-height", "min-width"),
     *(
         "opacity",
         "overflow",
@@ -262,7 +262,7 @@ def test_a_failed_subagent_does_not_read_as_an_empty_success() -> None:
 def test_colours_do_not_assume_a_theme() -> None:
     html = static_html(everything("x"))
     assert not re.search(r"(?:white|black|#fff\b|#000\b|#ffffff|#000000)[;\"]", html)
-    assert not re.search(r"background:(?!rgba\(|transparent)", html)
+    assert not re.search(r"background(?:-color)?:(?!rgba\(|transparent)", html)
 
 
 def test_an_empty_tree_is_an_empty_box() -> None:

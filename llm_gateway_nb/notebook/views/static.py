@@ -49,7 +49,7 @@ def _bit(bit: Bit, depth: int) -> str:
         case "line":
             colour = f";color:{_COLOURS[bit['tone']]}" if bit.get("tone") else ""
             breaks = "word-break:break-word" if len(bit["text"]) > _WORD else "white-space:nowrap"
-            style = f"background:transparent;font-size:12px;padding:0;{breaks}{colour}"
+            style = f"background-color:transparent;font-size:12px;padding:0;{breaks}{colour}"
             return f'<code style="{style}">{_escape(bit["text"])}</code>'
         case "table":
             return _table(bit, depth)
@@ -67,7 +67,7 @@ def _bit(bit: Bit, depth: int) -> str:
             return f'<p style="margin:6px 0"><img alt="{_escape(bit["alt"])}" src="{src}" style="max-width:320px"></p>'
         case "file":
             return (
-                f'<p style="margin:6px 0"><code style="background:transparent">{_escape(bit["name"])}</code> '
+                f'<p style="margin:6px 0"><code style="background-color:transparent">{_escape(bit["name"])}</code> '
                 f'<span style="font-size:12px;{DIM}">{_escape(bit["note"])}</span></p>'
             )
     return ""
@@ -99,7 +99,8 @@ def _badge(bit: Bit) -> str:
 def _bubble(bit: Bit, depth: int) -> str:
     edge = f"border:1px solid {LINE};" if _SIDES[bit["side"]] == "transparent" else ""
     return (
-        f'<div style="background:{_SIDES[bit["side"]]};{edge}border-radius:8px;padding:3px 12px 5px 12px;margin:6px 0">'
+        f'<div style="background-color:{_SIDES[bit["side"]]};{edge}border-radius:8px;padding:3px 12px 5px 12px;'
+        f'margin:6px 0">'
         f'<p style="margin:2px 0;font-size:12px;{DIM}"><strong>{_escape(bit["who"])}</strong></p>'
         f"{_all(bit['inside'], depth)}</div>"
     )
@@ -112,12 +113,12 @@ def _table(bit: Bit, depth: int) -> str:
         f'<th style="{_HEAD}">{_escape(name)}</th>' if name else f'<td style="{_CELL}"></td>' for name in bit["head"]
     )
     rows = "".join(
-        '<tr style="background:transparent">'
+        '<tr style="background-color:transparent">'
         + "".join(f'<td style="{_CELL}">{_of_cell(cell, depth)}</td>' for cell in row)
         + "</tr>"
         for row in bit["rows"]
     )
-    top = f'<tr style="background:transparent">{head}</tr>' if any(bit["head"]) else ""
+    top = f'<tr style="background-color:transparent">{head}</tr>' if any(bit["head"]) else ""
     return f'<table style="border:0;border-collapse:collapse;margin:2px 0;font-size:13px">{top}{rows}</table>'
 
 
