@@ -18,8 +18,9 @@ BOUND = 16
 Work = Callable[[], Awaitable[None]]
 
 NOTE = (
-    "Ours may be used from any thread and loses no value to a cancel; the peers may not, or do. A hand-off looks at which "
-    "loop the waiter lives in, and those are the few per cent that it costs."
+    "Ours may be used from any thread and loses no value to a cancel; the peers may not, or do. A hand-off is mostly the "
+    "loop's own work (a future, two turns), and an eighth of it, on Python 3.11, is to ask for the running loop, which "
+    "asks the system for the process's id. Ours asks once, as `asyncio.Queue` does."
 )
 
 

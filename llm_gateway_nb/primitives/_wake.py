@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import _get_running_loop  # documented for those who build on loops; unlike its twin it raises nothing
-from typing import TypeAlias
+from threading import get_ident
+from typing import Any, TypeAlias
 
 Waiter: TypeAlias = "asyncio.Future[None]"
 
@@ -19,15 +20,22 @@ def wake(waiter: Waiter, behind: Waiter | None = None) -> bool:
     Two waiters of one loop resume in the order in which they were woken, if the second call names the first as
     `behind`. Safe from any thread.
     """
-    if waiter.done():
-        return False
-    loop = waiter.get_loop()
+    loop: Any = waiter.get_loop()
+    try:
+        # What asyncio's loops note for themselves. Up to Python 3.11 `_get_running_loop` asks the system for the number of
+        # the process each time, and that takes a tenth of a hand-off.
+        is_ours = loop._thread_id == get_ident()
+    except AttributeError:  # some other's loop, such as uvloop's
+        is_ours = _get_running_loop() is loop
     # A wake from another thread takes a detour through the loop's ready queue. One that follows it takes the same way,
     # for the short one would overtake it.
-    if _get_running_loop() is loop and (behind is None or behind.done()):
-        waiter.set_result(None)
+    if is_ours and (behind is None or behind.done()):
+        try:
+            waiter.set_result(None)
+        except asyncio.InvalidStateError:
+            return False
         return True
-    return _settle_soon(loop, waiter, None)
+    return not waiter.done() and _settle_soon(loop, waiter, None)
 
 
 def turn_away(waiter: Waiter, error: BaseException) -> None:

@@ -15,7 +15,7 @@ keep their order in any case, because every taker takes the oldest.
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -84,9 +84,11 @@ class AsyncQueue(Generic[T]):
             except IndexError:
                 pass  # another thread was quicker
             else:
-                return value if taker is None else taker.took(value)
+                if taker is not None and (taker.counts or value is taker.mark):
+                    return taker.took(value)
+                return value
         loop = get_running_loop()
-        waiter: Waiter = loop.create_future()
+        waiter: Waiter = Future(loop=loop)  # what `loop.create_future()` makes, for five sixths of the price
         self._line.append(waiter)
         while True:
             if self._values and self._may_call(loop):
@@ -108,14 +110,16 @@ class AsyncQueue(Generic[T]):
             try:
                 value = self._values.popleft()
             except IndexError:  # another thread was quicker
-                late, waiter = waiter, loop.create_future()
+                late, waiter = waiter, Future(loop=loop)
                 self._line.appendleft(waiter)
                 self._called.remove(late)
                 continue
             self._called.remove(waiter)
             if self._line:
                 self._call_all()
-            return value if taker is None else taker.took(value)
+            if taker is not None and (taker.counts or value is taker.mark):
+                return taker.took(value)
+            return value
 
     def _call_all(self) -> None:
         """Call the first in line, one for each value that nobody has been called for."""
@@ -156,6 +160,11 @@ class _Taker(Protocol[T]):
 
     waiting: deque[Waiter]
     """What it stands in line with; one who closes a taker turns these away."""
+
+    counts: bool
+    """Is told of every value that it took; otherwise of `mark` alone, because telling costs."""
+
+    mark: object
 
     def took(self, value: T) -> T:
         """It took this value; what this returns or raises is the outcome."""

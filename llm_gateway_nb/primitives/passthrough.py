@@ -52,9 +52,11 @@ class Passthrough(Generic[T]):
         "_ended",
         "_error",
         "_lock",
+        "_pushing",
         "_queue",
         "_readers",
         "_room",
+        "_sealed",
         "_traceback",
         "maxsize",
     )
@@ -69,13 +71,16 @@ class Passthrough(Generic[T]):
             self._room = AsyncQueue()
             for _ in range(self.maxsize):
                 self._room.push(None)
+        # No value may slip in behind the end. A lock around every push would cost more than the push; so whoever pushes
+        # leaves a token here before he looks whether the stream has ended, and the mark goes in once no token is left.
+        self._pushing: deque[None] = deque()
         self._ended = False
+        self._sealed = False  # the mark is in
         self._error: BaseException | None = None
         self._traceback: TracebackType | None = None
         self._readers = 0  # open ones
         self._closed_by_reader = False
-        # Keeps a value from slipping in behind the end. Re-entrant, because a reader may be garbage collected, and so
-        # leave, while we hold it.
+        # Re-entrant, because a reader may be garbage collected, and so leave, while we hold it.
         self._lock = RLock()
 
     def push(self, value: T) -> None:
@@ -88,7 +93,8 @@ class Passthrough(Generic[T]):
             asyncio.QueueFull: it has a `maxsize`, and no room that is not promised to a waiting `send`. The value was
                 not put in.
         """
-        self._lock.acquire()  # not `with`, which takes twice the time
+        pushing = self._pushing
+        pushing.append(None)
         try:
             if self._ended:
                 raise self._closed_error()
@@ -99,7 +105,9 @@ class Passthrough(Generic[T]):
             if queue._line:
                 queue._call_one()
         finally:
-            self._lock.release()
+            pushing.pop()
+            if self._ended:
+                self._seal()
 
     async def send(self, value: T) -> None:
         """Put a value into the stream, waiting for room if it has a `maxsize`. Callers get room in their order.
@@ -112,7 +120,7 @@ class Passthrough(Generic[T]):
         room = self._room
         if room is not None and not self._take_place(room):
             await room.pop()
-        self._lock.acquire()
+        self._pushing.append(None)
         try:
             if self._ended or self._closed_by_reader:
                 if room is not None:
@@ -120,7 +128,9 @@ class Passthrough(Generic[T]):
                 raise self._closed_error()
             self._queue.push(value)
         finally:
-            self._lock.release()
+            self._pushing.pop()
+            if self._ended:
+                self._seal()
 
     def end(self) -> bool:
         """End the stream: readers get what is in it, then their iteration finishes. False if it was ended before."""
@@ -160,7 +170,7 @@ class Passthrough(Generic[T]):
     def __repr__(self) -> str:
         with self._lock:
             queue = self._queue
-            unread = len(queue._values) - self._ended - len(queue._called) - len(queue._line)
+            unread = len(queue._values) - self._sealed - len(queue._called) - len(queue._line)
             return f"Passthrough(state={self._state!r}, length={max(0, unread)})"
 
     def _end(self, error: BaseException | None) -> bool:
@@ -169,10 +179,17 @@ class Passthrough(Generic[T]):
                 return False
             self._ended, self._error = True, error
             self._traceback = None if error is None else error.__traceback__
-            self._queue.push(_END)
+            self._seal()
             if self._room is not None:
                 self._room.push(None)
             return True
+
+    def _seal(self) -> None:
+        """Put the mark in, unless somebody pushes at this very moment; then he does it."""
+        with self._lock:
+            if not self._sealed and not self._pushing:
+                self._sealed = True
+                self._queue.push(_END)
 
     def _take_place(self, room: AsyncQueue[None]) -> bool:
         """Take a place that is promised to nobody, if there is one now."""
@@ -245,12 +262,15 @@ class _Reader(Generic[T]):
     """An iterator and not an async generator: several tasks may await it at once, `aclose` may come while one does,
     and one that is dropped is closed there and then, not when the loop finds the time."""
 
-    __slots__ = ("_queue", "_stream", "closed", "waiting")
+    __slots__ = ("_queue", "_stream", "closed", "counts", "waiting")
+
+    mark: object = _END
 
     def __init__(self, stream: Passthrough[T]) -> None:
         self.closed = False
         self._stream = stream
         self._queue = stream._queue
+        self.counts = stream._room is not None  # every value makes room
         self.waiting: deque[Waiter] = deque()
         stream._reader_came()
 
