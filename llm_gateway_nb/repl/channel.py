@@ -87,13 +87,14 @@ class HostChannel:
                 await self._writer.wait_closed()
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
-        with contextlib.suppress(EOFError, OSError, ValueError):  # a child that has died, or that talks nonsense
+        # A child that has died, or that talks nonsense: no JSON, or JSON that is nested without end.
+        with contextlib.suppress(EOFError, OSError, ValueError, RecursionError):
             while True:
                 self._take(await _frame(stream))
 
     def _take(self, message: dict[str, Any]) -> None:
         match message:
-            case {"call": int(number), "name": str(name), "arguments": dict(arguments)}:
+            case {"call": int(number), "name": str(name), "arguments": dict(arguments)} if number not in self._calls:
                 task = asyncio.create_task(self._serve(number, name, arguments))
                 self._calls[number] = task
                 task.add_done_callback(lambda _: self._served(number))

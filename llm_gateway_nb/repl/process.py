@@ -47,35 +47,34 @@ class Child:
     def __init__(self, kind: ReplKind = "kernel") -> None:
         self.kind = kind
         self.folder, lock = _private_folder()
-        self.key = os.urandom(32).hex()
-        (self.folder / "connection.json").write_text(json.dumps(_connection(self.folder, self.key)))
-        (self.folder / "work").mkdir()
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(str(self.folder / "host"))
-        self.listener.listen(1)
-        self.listener.setblocking(False)
-        read_end, self._lifeline = os.pipe()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            undo.callback(os.close, lock)
+            self.key = os.urandom(32).hex()
+            (self.folder / "connection.json").write_text(json.dumps(_connection(self.folder, self.key)))
+            (self.folder / "work").mkdir()
+            self.listener = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            self.listener.bind(str(self.folder / "host"))
+            self.listener.listen(1)
+            self.listener.setblocking(False)
+            read_end, self._lifeline = os.pipe()
+            undo.callback(os.close, self._lifeline)
             command = [sys.executable, "-P", str(CHILD), str(self.folder), str(read_end)]
-            with (self.folder / "log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    sandboxed(command, self.folder) if kind == "sandbox" else command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self.folder / "work",
-                    env=_inherited(self.folder),
-                    pass_fds=(read_end,),
-                    start_new_session=True,
-                )
-        except BaseException:
-            os.close(self._lifeline)
-            os.close(lock)
-            self.listener.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
-        finally:
-            os.close(read_end)
+            try:
+                with (self.folder / "log").open("wb") as log:
+                    self._process = subprocess.Popen(
+                        sandboxed(command, self.folder) if kind == "sandbox" else command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        cwd=self.folder / "work",
+                        env=_inherited(self.folder),
+                        pass_fds=(read_end,),
+                        start_new_session=True,
+                    )
+            finally:
+                os.close(read_end)
+            undo.pop_all()
         self._destroy = weakref.finalize(
             self, _destroy, self._process, (self._lifeline, lock), self.folder, self.listener, os.getpid()
         )
@@ -189,13 +188,16 @@ def _descendants(pid: int) -> list[int]:
 def _private_folder() -> tuple[Path, int]:
     """Ours alone, and with a path that is short enough for a unix socket; and the lock on it, held as long as we live."""
     _sweep(Path(tempfile.gettempdir()))
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    if len(str(folder)) + len("/zmq-1") > _LONGEST_SOCKET_PATH:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return folder, lock
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        if len(str(folder)) + len("/zmq-1") > _LONGEST_SOCKET_PATH:
+            folder.rmdir()
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, lock
+        os.close(lock)  # another process swept it away before it was locked
 
 
 @cache

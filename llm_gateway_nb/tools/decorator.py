@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any, get_type_hints, overload
 
@@ -71,7 +72,9 @@ def _from_function(
         field = Field(default, description=about.get(parameter.name))
         fields[parameter.name] = (hints[parameter.name], field)
     try:
-        schema = create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=None, **fields)
+        with warnings.catch_warnings():  # a parameter may be called `schema` or `copy`, as many are
+            warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
+            schema = create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=None, **fields)
         schema.model_json_schema()
     except Exception as error:
         raise ConfigurationError(f"tool {name!r}: its parameters have no JSON Schema: {error}") from error
@@ -82,7 +85,8 @@ def _from_function(
             arguments[context_name] = ctx
         if inspect.iscoroutinefunction(function):
             return await function(**arguments)
-        return await asyncio.to_thread(function, **arguments)
+        result = await asyncio.to_thread(function, **arguments)
+        return await result if inspect.isawaitable(result) else result  # a decorator may hide what it wraps
 
     return ToolDefinition(
         name=name,

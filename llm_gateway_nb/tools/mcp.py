@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -105,13 +106,18 @@ class McpServer:
         self._timeout_seconds = timeout_seconds
         self._client: Any = None
         self._owner: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
         self._closing: asyncio.Event | None = None
         self._stderr: IO[bytes] | None = None
         self._said = ""
 
     def __repr__(self) -> str:
         state = "open" if self._client is not None else "closed"
-        return f"McpServer({self._url or shlex.join(self._words)!r}, {state}, tools={len(self.tools)})"
+        return f"McpServer({self._what!r}, {state}, tools={len(self.tools)})"
+
+    @property
+    def _what(self) -> str:
+        return self._url or shlex.join(self._words)
 
     def __await__(self) -> Generator[Any, None, list[ToolDefinition]]:
         return self.open().__await__()
@@ -126,29 +132,32 @@ class McpServer:
         """Connect, and give the tools; what is open already gives them again.
 
         Raises:
-            ConfigurationError: the server does not start, does not answer, or has no tool of a name in `only`.
+            ConfigurationError: the server does not start or answers something else; it has no tool of a name in `only`, or
+            two that would have one name here; or `aclose` came first.
         """
-        if self._client is None:
-            ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._closing = asyncio.Event()
-            self._owner = asyncio.create_task(self._own(ready), name=f"llm_gateway_nb {self!r}")
-            _open.add(self._owner)
-            self._owner.add_done_callback(_open.discard)
-            try:
-                await ready
-            except BaseException:
-                await self.aclose()
-                raise
+        async with self._opening:
+            if self._client is None:
+                ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._closing = asyncio.Event()
+                self._owner = asyncio.create_task(self._own(ready), name=f"llm_gateway_nb {self!r}")
+                _open.add(self._owner)
+                self._owner.add_done_callback(_open.discard)
+                try:
+                    await ready
+                except BaseException:
+                    await self.aclose()
+                    raise
         return self.tools
 
     async def aclose(self) -> None:
         """End the connection; of a command also the program, with all that it started. Harmless when it is closed."""
         owner, closing = self._owner, self._closing
-        if owner is None or closing is None:
+        if owner is None or closing is None or owner.done():
             return
+        if self._client is None:
+            owner.cancel()  # it waits for a server that may never answer
         closing.set()
-        if not owner.done():
-            await asyncio.wait([owner])
+        await asyncio.wait([owner])
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
         from mcp import Client
@@ -171,7 +180,9 @@ class McpServer:
         finally:
             self._client = None
             if not ready.done():
-                ready.cancel()
+                ready.set_exception(
+                    ConfigurationError(f"The MCP server {self._what!r} was closed while it was opened.")
+                )
 
     async def _transport(self, stack: AsyncExitStack) -> Any:
         if self._url is not None:
@@ -199,7 +210,13 @@ class McpServer:
         missing = sorted(set(self._only or ()) - set(listed))
         if missing:
             raise ConfigurationError(f"The MCP server has no tool {missing[0]!r}; it has {sorted(listed)}.")
-        return [self._tool(found) for name, found in listed.items() if self._only is None or name in self._only]
+        tools = [self._tool(found) for name, found in listed.items() if self._only is None or name in self._only]
+        twice = next((name for name, count in Counter(tool.name for tool in tools).items() if count > 1), None)
+        if twice is not None:
+            raise ConfigurationError(
+                f"The MCP server has two tools that would both be called {twice!r}; name one in only=."
+            )
+        return tools
 
     def _tool(self, listed: Any) -> ToolDefinition:
         loop = asyncio.get_running_loop()
@@ -242,8 +259,7 @@ class McpServer:
             error = error.exceptions[0]
         if isinstance(error, ConfigurationError):
             return error
-        what = self._url or shlex.join(self._words)
-        return ConfigurationError(f"The MCP server {what!r} did not start: {error}{self._last_words()}")
+        return ConfigurationError(f"The MCP server {self._what!r} did not start: {error}{self._last_words()}")
 
     def _last_words(self) -> str:
         """The end of what the program has said on stderr."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from llm_gateway_nb.errors import ConfigurationError, ToolInputError
@@ -59,6 +59,8 @@ def _by_json_schema(tool: ToolDefinition, schema: dict[str, Any], arguments: dic
     # never needs it.
     import jsonschema
     from jsonschema.validators import validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     defaults = {
         name: spec["default"]
@@ -71,7 +73,11 @@ def _by_json_schema(tool: ToolDefinition, schema: dict[str, Any], arguments: dic
         validator.check_schema(schema)
     except jsonschema.exceptions.SchemaError as error:
         raise ToolInputError(f"The schema of {tool.name!r} is not a JSON Schema: {error.message}.") from None
-    errors = sorted(validator(schema).iter_errors(filled), key=lambda error: error.json_path)
+    try:
+        # With a registry of our own: the library's would fetch whatever address a schema, which may be a stranger's, names.
+        errors = sorted(validator(schema, registry=Registry()).iter_errors(filled), key=lambda error: error.json_path)
+    except Unresolvable as error:
+        raise ToolInputError(f"The schema of {tool.name!r} refers to what is not in it: {error}.") from None
     if errors:
         wrong = "; ".join(f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors[:5])
         raise ToolInputError(f"The arguments of {tool.name!r} do not fit: {wrong}.")
@@ -79,16 +85,30 @@ def _by_json_schema(tool: ToolDefinition, schema: dict[str, Any], arguments: dic
 
 
 def plain_input(validated: Any) -> Any:
-    """The arguments that really run, as JSON: defaults filled in, but for those that say nothing: a None, and a field
-    with `repr=False` that the model left out."""
+    """The arguments that really run, as JSON, under the names that the schema has for them: defaults filled in, but for
+    those that say nothing: a None, and a field with `repr=False` that the model left out."""
     if not isinstance(validated, BaseModel):
         return validated
-    fields, given = type(validated).model_fields, validated.model_fields_set
-    dumped = validated.model_dump(mode="json")
-    return {key: value for key, value in dumped.items() if not _says_nothing(value, fields.get(key), key in given)}
+    given = validated.model_fields_set
+    dumped = validated.model_dump(mode="json", by_alias=True, exclude_computed_fields=True)
+    plain: dict[str, Any] = {}
+    for name, field in type(validated).model_fields.items():
+        key = field.serialization_alias or name
+        if key in dumped:
+            value = dumped.pop(key)
+            if not _says_nothing(value, field, name in given):
+                plain[_name_in_schema(name, field)] = value
+    return plain | dumped
 
 
-def _says_nothing(value: Any, field: FieldInfo | None, given: bool) -> bool:
-    if field is None or field.is_required():
+def _name_in_schema(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = next((choice for choice in alias.choices if isinstance(choice, str)), None)
+    return alias if isinstance(alias, str) else name
+
+
+def _says_nothing(value: Any, field: FieldInfo, given: bool) -> bool:
+    if field.is_required():
         return False
     return not field.repr and not given if field.default is not None else value is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.types.events import HarnessEvent
 from llm_gateway_nb.types.messages import Message, parse_messages
 from llm_gateway_nb.types.permissions import Permissions
@@ -63,18 +64,30 @@ class GeneratorInvokeParams(WireModel):
 
         Raises:
             InvalidMessagesError: the messages do not have the shape of messages.
+            ConfigurationError: two tools have one name.
             TypeError: both forms at once, or a field that is not known.
         """
-        if params is not None:
-            if fields:
-                raise TypeError("invoke takes either `params`, or its fields as keywords, not both.")
-            if not isinstance(params, cls):
-                raise TypeError(f"invoke takes {cls.__name__}, or messages=[…] and other fields of it, not {params!r}.")
-            return params
-        unknown = sorted(set(fields) - set(cls.model_fields))
-        if unknown:
-            raise TypeError(f"invoke has no field {unknown[0]!r}; it has {', '.join(cls.model_fields)}.")
-        return cls(**{**fields, "messages": parse_messages(fields.get("messages", ()))})
+        if params is None:
+            unknown = sorted(set(fields) - set(cls.model_fields))
+            if unknown:
+                raise TypeError(f"invoke has no field {unknown[0]!r}; it has {', '.join(cls.model_fields)}.")
+            params = cls(**{**fields, "messages": parse_messages(fields.get("messages", ()))})
+        elif fields:
+            raise TypeError("invoke takes either `params`, or its fields as keywords, not both.")
+        elif not isinstance(params, cls):
+            raise TypeError(f"invoke takes {cls.__name__}, or messages=[…] and other fields of it, not {params!r}.")
+        _check_names(params.tools or ())
+        return params
+
+
+def _check_names(tools: Sequence[ToolDefinition]) -> None:
+    names = [tool.name for tool in tools]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigurationError(
+            f"Two tools are named {twice!r}, so neither a model nor a rule could say which one is meant; give one of them "
+            "another name."
+        )
 
 
 class InvokeContext(WireModel):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +14,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from support.clock import jump
-from support.waiting import settle
+from support.waiting import settle, until
 
 from llm_gateway_nb.repl import Repl
+from llm_gateway_nb.repl.channel import HostChannel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -142,6 +147,34 @@ async def test_a_turn_is_over_when_the_calls_that_it_began_are_over(repl: Repl) 
     may_go.set()
     await turn
     assert (await repl.execute("await task")).mime == [{"text/plain": "'later'"}]
+
+
+async def test_a_child_that_talks_nonsense_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    def framed(text: str) -> bytes:
+        return struct.pack(">I", len(text)) + text.encode()
+
+    before, noises = asyncio.all_tasks(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noises.append(context))
+    channel = HostChannel({"wait": wait})
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as child:
+        listener.bind(str(tmp_path / "host"))
+        listener.listen(1)
+        listener.setblocking(False)
+        child.connect(str(tmp_path / "host"))
+        call = json.dumps({"call": 1, "name": "wait", "arguments": {}})
+        for text in ('{"hello": "key"}', '{"ready": ""}', call, call, "[" * 200_000):
+            child.sendall(framed(text))
+        channel.accepting = True
+        await channel.open(listener, "key", {})
+        await until(lambda: channel.busy)
+        await channel.close()
+    assert asyncio.all_tasks() == before
+    gc.collect()
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert not noises
 
 
 async def test_between_turns_nobody_can_be_asked(tmp_path: Path) -> None:

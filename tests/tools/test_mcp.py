@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import below, gone
+from support.waiting import until
 
 from llm_gateway_nb.errors import ConfigurationError, ToolError
 from llm_gateway_nb.harnesses import create_agent_harness
@@ -27,13 +28,6 @@ async def use(tools: list[ToolDefinition], name: str, progress: Any = None, **ar
     tool = next(tool for tool in tools if tool.name == name)
     assert tool.execute is not None
     return await tool.execute(validate_input(tool, arguments), ToolContext(emit_progress=progress))
-
-
-async def gone(pid: int) -> bool:
-    async with asyncio.timeout(30):
-        while os.path.exists(f"/proc/{pid}"):  # noqa: PTH110, ASYNC240 - a look at memory, not at a disk
-            await asyncio.sleep(0.01)
-    return True
 
 
 async def test_a_program_s_tools_are_ours_with_their_schemas_and_it_inherits_no_secrets(
@@ -70,6 +64,51 @@ async def test_opened_in_one_task_and_closed_in_another_as_cells_do_and_no_proce
         assert asyncio.all_tasks() == before
         assert (await use(await server, "add", a=2)).context == "4", "and it can be opened again"
         await server.aclose()
+
+
+async def test_a_server_that_never_answers_can_be_given_up() -> None:
+    before, others = asyncio.all_tasks(), below()
+    async with asyncio.timeout(60):
+        server = mcp_tools([sys.executable, "-c", "import time; time.sleep(600)"])
+        opening = asyncio.create_task(server.open())
+        await until(lambda: below() - others)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        opening = asyncio.create_task(server.open())
+        await until(lambda: below() - others)
+        await server.aclose()
+        with pytest.raises(ConfigurationError, match="closed while"):
+            await opening
+    await until(lambda: not below() - others)
+    assert asyncio.all_tasks() == before
+
+
+async def test_opened_twice_at_once_it_starts_once() -> None:
+    others = below()
+    async with asyncio.timeout(60):
+        server = mcp_tools(COMMAND)
+        first, second = await asyncio.gather(server.open(), server.open())
+        assert first is second
+        assert len(below() - others) == 1
+        await server.aclose()
+    await until(lambda: not below() - others)
+
+
+async def test_two_tools_that_would_have_one_name_are_refused(tmp_path: Path) -> None:
+    program = tmp_path / "server.py"
+    program.write_text(
+        "from mcp.server.mcpserver import MCPServer\n"
+        "server = MCPServer('t')\n"
+        "server.tool(name='a.b')(lambda: 'dot')\n"
+        "server.tool(name='a_b')(lambda: 'line')\n"
+        "server.run()\n"
+    )
+    async with asyncio.timeout(60):
+        with pytest.raises(ConfigurationError, match=r"both be called 'a_b'.*only="):
+            await mcp_tools([sys.executable, str(program)])
+        async with mcp_tools([sys.executable, str(program)], only=["a.b"]) as tools:
+            assert (await use(tools, "a_b")).context == "dot"
 
 
 async def test_where_stderr_is_no_file_as_in_a_notebook_it_works_and_its_last_words_are_heard(

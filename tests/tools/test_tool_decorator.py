@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import enum
+import functools
+import socket
 import threading
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 from llm_gateway_nb.errors import ConfigurationError, ToolInputError
+from llm_gateway_nb.permissions import matches_permissions
 from llm_gateway_nb.tools import plain_input, tool, validate_input
-from llm_gateway_nb.types import ToolContext, ToolDefinition
+from llm_gateway_nb.types import Permissions, ToolContext, ToolDefinition, ToolPermission
 
 
 class Colour(enum.Enum):
@@ -114,6 +117,64 @@ def test_a_json_schema_fills_in_defaults_and_names_what_is_wrong() -> None:
     )
     with pytest.raises(ToolInputError, match="not a JSON Schema"):
         validate_input(broken, {"a": 1})
+
+
+def test_arguments_keep_the_names_that_the_schema_has_for_them() -> None:
+    class Given(BaseModel):
+        where: str = Field(alias="path")
+        lines: int | None = Field(default=None, alias="lineCount")
+        text: str = Field(default="x", validation_alias=AliasChoices("content", "text"))
+
+    write = ToolDefinition(name="write", description="", schema_=Given)
+    arguments = {"path": "/etc/passwd", "content": "x"}
+    assert plain_input(validate_input(write, arguments)) == arguments
+    assert validate_input(write, plain_input(validate_input(write, arguments))) == validate_input(write, arguments)
+    call = {"name": "write", "arguments": plain_input(validate_input(write, arguments))}
+    assert matches_permissions(call, Permissions(allowlist=["write"]))  # type: ignore[list-item]
+    deny = [ToolPermission(tool="write", params={"path": "/etc/**"})]
+    assert not matches_permissions(call, Permissions(allowlist=["write"], deny=deny)), (
+        "a rule names what the model names"
+    )  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("reference", ["http://127.0.0.1:9/other.json", "#/$defs/missing", "file:///etc/passwd"])
+def test_a_schema_that_refers_to_what_is_not_in_it_is_told_and_nothing_is_fetched(
+    reference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("somebody is asked over the network"))
+    odd = ToolDefinition(
+        name="odd", description="", schema_={"type": "object", "properties": {"a": {"$ref": reference}}}
+    )
+    with pytest.raises(ToolInputError, match="refers to what is not in it"):
+        validate_input(odd, {"a": 1})
+
+
+async def test_a_coroutine_behind_a_plain_function_is_awaited() -> None:
+    def logged(function: Any) -> Any:
+        @functools.wraps(function)
+        def call(**given: Any) -> Any:
+            return function(**given)
+
+        return call
+
+    @tool
+    @logged
+    async def double(number: int) -> int:
+        return 2 * number
+
+    assert double.execute is not None
+    assert await double.execute(validate_input(double, {"number": 2}), ToolContext()) == 4
+
+
+async def test_a_parameter_may_have_a_name_that_pydantic_uses_itself() -> None:
+    @tool
+    def query(schema: str, copy: bool = False, json: str = "") -> str:
+        return f"{schema} {copy} {json}"
+
+    assert query.execute is not None
+    assert (
+        await query.execute(validate_input(query, {"schema": "public", "copy": True}), ToolContext()) == "public True "
+    )
 
 
 def test_what_no_model_could_call_is_refused_when_it_is_made() -> None:

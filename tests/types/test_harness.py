@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.types import (
     GeneratorHarnessModule,
     GeneratorInvokeParams,
@@ -50,6 +51,16 @@ def test_params_are_read_from_the_wire_with_everything_nested() -> None:
     assert isinstance(params.permissions, Permissions)
     assert [type(tool) for tool in params.tools or []] == [ToolDefinition]
     assert params.model_dump(mode="json") == wire
+
+
+def test_two_tools_of_one_name_are_refused_in_either_form() -> None:
+    twice = [
+        ToolDefinition(name="read", description=text, schema_={"type": "object"}) for text in ("ours", "a server's")
+    ]
+    with pytest.raises(ConfigurationError, match="Two tools are named 'read'"):
+        GeneratorInvokeParams.of(None, {"messages": [], "tools": twice})
+    with pytest.raises(ConfigurationError, match="Two tools are named 'read'"):
+        GeneratorInvokeParams.of(GeneratorInvokeParams(messages=[], tools=twice), {})
 
 
 def test_functions_do_not_travel() -> None:
