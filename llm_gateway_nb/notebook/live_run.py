@@ -250,11 +250,14 @@ class Run:
     def _happened(self, event: HarnessEvent) -> None:
         if self._on_event is not None:
             self._on_event(event)
-        if isinstance(event, RelayEvent | BudgetRelayEvent):
-            if event.answerable:
-                self._questions.ask(event)
-        elif isinstance(event, ToolCallEvent | ToolResultEvent):
-            self._questions.decided(event.id)
+        match event:
+            case RelayEvent() | BudgetRelayEvent():
+                if event.answerable:
+                    self._questions.ask(event)
+            case ToolCallEvent() | ToolResultEvent():
+                self._questions.decided(event.id)
+            case _:
+                pass
         if self._panel is not None:
             self._panel.changed()
         else:

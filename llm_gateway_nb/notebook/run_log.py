@@ -39,7 +39,7 @@ class RunLog:
         """This happened."""
         if self._recorder is not None:
             self._recorder.event(event)
-        event = event.model_copy(update={"seq": len(self.events)})
+        event = _numbered(event, len(self.events))
         self.events.append(event)
         fold_event(self.tree, event)
         self._on_event(event)
@@ -78,3 +78,16 @@ class RunLog:
         for more in self._readers:
             if not more.done():
                 more.set_result(None)
+
+
+def _numbered(event: HarnessEvent, seq: int) -> HarnessEvent:
+    """`event.model_copy(update={"seq": seq})`, which takes twice the time and is done to every event of a run. The event
+    itself belongs to whoever sent it, who may send it again."""
+    extra, private = event.__pydantic_extra__, event.__pydantic_private__
+    copied = object.__new__(type(event))
+    put = object.__setattr__
+    put(copied, "__dict__", {**event.__dict__, "seq": seq})
+    put(copied, "__pydantic_extra__", None if extra is None else dict(extra))
+    put(copied, "__pydantic_private__", None if private is None else dict(private))
+    put(copied, "__pydantic_fields_set__", {*event.__pydantic_fields_set__, "seq"})
+    return copied
