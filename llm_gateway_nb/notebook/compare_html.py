@@ -16,7 +16,7 @@ from llm_gateway_nb.notebook.text import cut
 __all__ = ["comparison_html", "comparison_text"]
 
 _CELL = (
-    "text-align:left;vertical-align:top;padding:6px 12px;white-space:normal;max-width:none;overflow-wrap:anywhere;"
+    "text-align:left;vertical-align:top;padding:6px 10px;white-space:normal;max-width:none;overflow-wrap:anywhere;"
     f"border:0;border-top:1px solid {LINE}"
 )
 _NEW, _GONE = "background-color:rgba(38,135,74,0.16)", "background-color:rgba(210,60,65,0.14)"
@@ -61,7 +61,8 @@ def comparison_html(labels: Sequence[str], cases: Sequence[Case]) -> str:
         f'<div data-lgnb="run" style="border:1px solid {LINE};border-radius:10px;margin:2px 0;font-size:14px;'
         f'overflow:auto">'
         f'{prompt}<table style="border-collapse:collapse;width:100%;table-layout:fixed;margin:0">'
-        f"<thead><tr>{first}{head}</tr></thead><tbody>{body}{_totals(labels, cases)}</tbody></table></div>"
+        f'<thead><tr style="background:transparent">{first}{head}</tr></thead>'
+        f"<tbody>{body}{_totals(labels, cases)}</tbody></table></div>"
     )
 
 
@@ -108,8 +109,9 @@ def _totals(labels: Sequence[str], cases: Sequence[Case]) -> str:
 def _row(name: str, cells: Sequence[str]) -> str:
     inside = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
     if not name:  # an empty heading is none
-        return f'<tr><td style="{_CELL}"></td>{inside}</tr>'
-    return f'<tr><th scope="row" style="{_CELL};font-weight:400;font-size:12px;{DIM}">{text_of(name)}</th>{inside}</tr>'
+        return f'<tr style="background:transparent"><td style="{_CELL}"></td>{inside}</tr>'
+    style = f"{_CELL};font-weight:400;font-size:12px;{DIM}"
+    return f'<tr style="background:transparent"><th scope="row" style="{style}">{text_of(name)}</th>{inside}</tr>'
 
 
 def _compared(row: Sequence[Step | None]) -> list[str]:
@@ -149,7 +151,7 @@ def _marked(text: str, against: str) -> str:
         if a < b:
             parts.append(f'<del style="{_GONE}">{escape("".join(old[a:b]))}</del>')
         if c < d:
-            parts.append(f'<ins style="{_NEW};text-decoration:none">{escape("".join(new[c:d]))}</ins>')
+            parts.append(f'<ins style="{_NEW}">{escape("".join(new[c:d]))}</ins>')
     return "".join(parts)
 
 

@@ -157,7 +157,7 @@ def test_a_run_is_told_from_start_to_end(stage: Stage) -> None:
     )
     expect(page.get_by_text("Thought", exact=True)).to_be_visible()
     expect(page.locator(".lgnb-text")).to_have_text("I will count them.")
-    expect(page.get_by_text("1.2k in · 34 out")).to_be_visible()
+    expect(page.get_by_text("1.2k tokens in · 34 out")).to_be_visible()
     expect(page.get_by_role("progressbar", name="iterations")).to_have_attribute("aria-valuenow", "1")
     expect(page.get_by_text("working")).to_be_visible()
     stage.fold(
@@ -167,7 +167,7 @@ def test_a_run_is_told_from_start_to_end(stage: Stage) -> None:
     )
     expect(page.get_by_text("3 notes.txt")).to_be_visible()
     expect(page.locator(".lgnb-status")).to_have_text("done")
-    expect(page.get_by_text("2 of 4", exact=True)).to_be_visible()
+    expect(page.get_by_text("2 of 4 iterations", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
 
 
@@ -371,7 +371,7 @@ def test_a_question_is_announced_and_can_be_found(stage: Stage) -> None:
     stage.fold(START, text("line\n" * 300), ASK, text("line\n" * 300, "t2"))
     page = stage.page
     expect(page.get_by_role("status")).to_have_text("Waiting for you: bash wants to run")
-    page.get_by_role("button", name="Question").click()
+    page.get_by_role("button", name="Answer the question").click()
     expect(page.get_by_role("group", name=re.compile("Question"))).to_be_focused()
 
 
@@ -753,11 +753,22 @@ def test_everything_can_be_reached_and_done_with_the_keyboard(stage: Stage) -> N
             "(document.activeElement.getAttribute('aria-label') || document.activeElement.textContent).trim().slice(0, 40)"
         )
         reached.append(name)
-    wanted = ("Question", "Stop", "Search", "Fold or unfold all", "Copy or save", "Approve", "Deny", "Edit", "The run")
+    wanted = (
+        "Question",
+        "Answer the question",
+        "Stop",
+        "Search",
+        "Fold or unfold all",
+        "Copy or save",
+        "Approve",
+        "Deny",
+        "Edit",
+        "The run",
+    )
     for want in wanted:
         assert any(name.startswith(want) for name in reached), want
     top = page.locator(".lgnb-dock").get_by_role("group", name="Question")
-    page.get_by_role("button", name="Question").focus()
+    page.get_by_role("button", name="Answer the question").focus()
     page.keyboard.press("Enter")
     expect(top).to_be_focused()
     page.keyboard.press("d")

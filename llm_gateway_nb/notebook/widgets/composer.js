@@ -14,6 +14,7 @@ export class Composer {
       if (!text || this.busy || this.field.disabled) return;
       say(text);
       this.field.value = "";
+      this.field.focus({ preventScroll: true }); // the button is off from now on
       this.resize();
     };
     this.button = button("primary send", icon("send"), send);

@@ -9,7 +9,9 @@ const AT_ONCE = 4;
 
 /** The questions of subagents, at the top of the panel, where nobody has to look for them. They stand in their place, too. */
 export class Dock {
-  constructor() {
+  /** @param {(question: Question) => void} left a question that goes had the focus */
+  constructor(left) {
+    this.left = left;
     this.list = h("div", "dock-list");
     this.more = h("div", "dock-more");
     this.element = h("div", "dock", this.list, this.more);
@@ -26,7 +28,7 @@ export class Dock {
       question.element.remove();
       relay.questions.delete(question);
       this.shown.delete(relay);
-      if (hadFocus) [...this.shown.values()][0]?.element.focus({ preventScroll: true });
+      if (hadFocus) this.left(question);
     }
     const nested = [...pending].filter((relay) => relay.nested);
     for (const relay of nested) {

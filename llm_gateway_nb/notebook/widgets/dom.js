@@ -24,6 +24,15 @@ export function button(cls, label, onClick) {
   return element;
 }
 
+/** A button that does nothing for now, and keeps the focus: a disabled one drops it to the page. @param {HTMLElement} element @param {boolean} off */
+export function setOff(element, off) {
+  if (off) element.setAttribute("aria-disabled", "true");
+  else element.removeAttribute("aria-disabled");
+}
+
+/** @param {HTMLElement} element */
+export const isOff = (element) => element.getAttribute("aria-disabled") === "true";
+
 /** Paths of the few marks that stand on buttons, in a square of 16. @type {Record<string, string>} */
 const ICONS = {
   search: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M10.3 10.3 14 14",

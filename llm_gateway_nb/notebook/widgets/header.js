@@ -1,4 +1,4 @@
-import { button, h, iconButton } from "./dom.js";
+import { button, h, iconButton, isOff, setOff } from "./dom.js";
 import { count, duration, money, RUN_WORDS, shown } from "./format.js";
 import { Menu } from "./menu.js";
 
@@ -9,7 +9,7 @@ import { Menu } from "./menu.js";
 
 /** The line at the top: how the run is doing, what it cost, and what a person can do with it. */
 export class Header {
-  /** @param {{ stop: () => void, goToQuestion: () => void, search: () => void, fold: () => void, pick: (what: string) => void }} on */
+  /** @param {{ stop: () => void, leave: () => void, goToQuestion: () => void, search: () => void, fold: () => void, pick: (what: string) => void }} on */
   constructor(on) {
     this.mark = h("span", "mark");
     this.word = h("span", "status");
@@ -24,7 +24,10 @@ export class Header {
     this.cost = h("span", "cost");
     this.time = h("span", "time");
     this.question = button("jump", "", on.goToQuestion);
-    this.stop = button("stop", "Stop", on.stop);
+    this.leave = on.leave;
+    this.stop = button("stop", "Stop", () => {
+      if (!isOff(this.stop)) on.stop();
+    });
     this.menu = new Menu(on.pick);
     this.tools = h("span", "tools", iconButton("search", "Search", on.search), iconButton("fold", "Fold or unfold all", on.fold), this.menu.element);
     this.element = h(
@@ -50,23 +53,23 @@ export class Header {
     put(this.model, state.model);
     this.progress.hidden = !state.max;
     if (state.max) {
-      put(this.steps, `${state.steps} of ${state.max}`);
+      put(this.steps, `${state.steps} of ${state.max} iterations`);
       /** @type {HTMLElement} */ (this.bar.firstElementChild).style.width = `${Math.min(100, (100 * state.steps) / state.max)}%`;
       this.bar.setAttribute("aria-valuemin", "0");
       this.bar.setAttribute("aria-valuenow", String(state.steps));
       this.bar.setAttribute("aria-valuemax", String(state.max));
-      this.progress.title = `${state.steps} of at most ${state.max} iterations`;
     }
     const { tokensIn, tokensOut } = state;
-    put(this.tokens, tokensIn || tokensOut ? `${count(tokensIn)} in · ${count(tokensOut)} out` : "");
+    put(this.tokens, tokensIn || tokensOut ? `${count(tokensIn)} tokens in · ${count(tokensOut)} out` : "");
     this.tokens.title = tokensIn || tokensOut ? `${tokensIn} tokens in, ${tokensOut} tokens out` : "";
     put(this.cost, state.cost === null ? "" : money(state.cost));
     this.cost.title = state.cost === null ? "" : `${state.cost} US dollars`;
     put(this.time, state.seconds === null ? "" : state.live && state.seconds < 60 ? `${Math.floor(state.seconds)} s` : duration(state.seconds));
     this.question.hidden = !state.questions;
-    put(this.question, state.questions > 1 ? `${state.questions} questions` : "Question");
+    put(this.question, state.questions > 1 ? `Answer ${state.questions} questions` : "Answer the question");
+    if (!state.live && document.activeElement === this.stop) this.leave();
     this.stop.hidden = !state.live;
-    this.stop.disabled = state.stopping;
+    setOff(this.stop, state.stopping);
     put(this.stop, state.stopping ? "stopping…" : "Stop");
     this.menu.exportable(state.exportable);
   }

@@ -136,6 +136,7 @@ export class RelayView extends NodeView {
         answerAlike: () => {
           for (const one of alike()) this.view.answer(one.id, { approved: true });
         },
+        left: (one) => this.view.left(one),
       },
       path,
     );
@@ -209,7 +210,7 @@ export class RunView extends NodeView {
     const steps = iterations ?? this.turns;
     const facts = [
       model ? shown(String(model)) : "",
-      maxIterations ? `${steps} of ${maxIterations}` : "",
+      maxIterations ? `${steps} of ${maxIterations} iterations` : "",
       inputTokens || outputTokens ? `${count((inputTokens ?? 0) + (outputTokens ?? 0))} tokens` : "",
       typeof cost === "number" ? money(cost) : "",
       typeof startedAt === "number" && typeof endedAt === "number" && endedAt - startedAt >= 0.1 ? duration(endedAt - startedAt) : "",

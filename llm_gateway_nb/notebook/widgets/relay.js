@@ -9,8 +9,11 @@ import { diff } from "./highlight.js";
 /** @typedef {{ approved: boolean, reason?: string, always?: boolean, input?: Props }} Answer */
 /**
  * What a question may do: answer itself, and how many are open that it stands for, which it may answer, too.
- * @typedef {{ answer: (answer: Answer) => void, alike: () => number, answerAlike: () => void }} Asked
+ * @typedef {{ answer: (answer: Answer) => void, alike: () => number, answerAlike: () => void, left: (question: Question) => void }} Asked
  */
+
+/** Keys that were meant for the question before are over by then. */
+const LOOK_MS = 600;
 
 /**
  * A question that a person answers, here or on another page. It never takes the focus; `a` and `d` act only while it has it.
@@ -25,6 +28,7 @@ export class Question {
     this.forPerson = isAsk(props);
     this.element = h("div", "relay");
     this.note = h("div", "relay-note");
+    this.arrived = -Infinity;
     this.update({}, true, false);
   }
 
@@ -43,9 +47,11 @@ export class Question {
     Object.assign(this.props, props);
     if (this.props.status !== "pending") return this.settled();
     if (!this.buttons) this.ask();
+    const active = document.activeElement;
     for (const control of this.element.querySelectorAll("button, input, textarea")) {
       if (!control.closest(".lgnb-code")) /** @type {HTMLButtonElement} */ (control).disabled = sent || !open;
     }
+    if (this.element.contains(active) && /** @type {HTMLButtonElement} */ (active).disabled) this.element.focus({ preventScroll: true });
     this.note.textContent = sent ? "Sent to the kernel…" : open ? "" : "Can no longer be answered";
     this.count();
     return undefined;
@@ -69,10 +75,18 @@ export class Question {
       if (hadFocus) {
         this.done.tabIndex = -1;
         this.done.focus({ preventScroll: true }); // else it would fall to the page's body
+        this.asked.left(this);
       }
     }
     this.done.dataset.tone = { approved: "good", denied: "bad" }[String(this.props.status)] ?? "quiet";
     this.done.textContent = answerText(this.props, this.forPerson);
+  }
+
+  /** The focus comes from the question before. @param {(element: HTMLElement) => void} reveal */
+  arrive(reveal) {
+    this.arrived = performance.now();
+    reveal(this.element);
+    this.element.focus({ preventScroll: true });
   }
 
   ask() {
@@ -97,6 +111,7 @@ export class Question {
     element.addEventListener("keydown", (event) => {
       event.stopPropagation(); // the notebook's own shortcuts
       if (event.target !== element || event.ctrlKey || event.metaKey || event.altKey || this.yes?.disabled) return;
+      if (event.repeat || performance.now() - this.arrived < LOOK_MS) return; // nobody has read it yet
       if (event.key === "a") this.yes?.click();
       else if (event.key === "d") this.no?.click();
       else return;

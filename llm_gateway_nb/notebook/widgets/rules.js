@@ -61,6 +61,7 @@ export class Rules {
   /** @param {any} props @param {boolean} open can the kernel be reached? */
   update(props, open) {
     for (const control of [this.add, this.test]) control.disabled = !open;
+    const at = [...this.rows.querySelectorAll("button")].indexOf(/** @type {any} */ (document.activeElement));
     const words = Object.fromEntries(props.lists.map((/** @type {any} */ list) => [list.name, list]));
     this.rows.replaceChildren(
       ...props.rows.map((/** @type {any} */ row) => {
@@ -74,6 +75,10 @@ export class Rules {
         return element;
       }),
     );
+    if (at >= 0) {
+      const others = this.rows.querySelectorAll("button");
+      (others[Math.min(at, others.length - 1)] ?? this.tool).focus({ preventScroll: true }); // the one with the focus is gone
+    }
     this.rows.append(h("p", "small", props.rows.length ? "What no rule covers asks a person." : "No rules: every call asks a person."));
     this.problem.textContent = shown(props.problem ?? "");
     this.tried.replaceChildren(...props.tried.map(draw));

@@ -1,5 +1,5 @@
 import { badge, draw } from "./bits.js";
-import { button, h } from "./dom.js";
+import { button, h, isOff, setOff } from "./dom.js";
 import { shown } from "./format.js";
 
 /** @typedef {{ name: string, kind: string, type: string, required: boolean, about: string, default?: any, choices?: any[] }} Field */
@@ -39,7 +39,7 @@ export class ToolForm {
       if (event.key !== "Enter" || event.isComposing || event.target instanceof HTMLButtonElement) return;
       if (many && !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      if (!this.call.disabled) this.submit();
+      this.submit();
     });
     this.update(props, true);
   }
@@ -60,10 +60,11 @@ export class ToolForm {
   }
 
   submit() {
+    if (isOff(this.call)) return;
     /** @type {Record<string, any>} */
     const values = {};
     for (const [name, { field, input }] of this.inputs) values[name] = valueOf(field, input);
-    this.call.disabled = true;
+    setOff(this.call, true);
     this.state.replaceChildren("sent to the kernel…");
     this.send({ k: "call", values });
   }
@@ -71,7 +72,8 @@ export class ToolForm {
   /** @param {any} props @param {boolean} open can the kernel be reached? */
   update(props, open) {
     const running = props.status === "running";
-    this.call.disabled = running || !open;
+    setOff(this.call, running || !open);
+    if (!running && document.activeElement === this.stop) this.call.focus({ preventScroll: true });
     this.stop.hidden = !running;
     const [word, tone] = WORDS[props.status] ?? ["", ""];
     this.state.replaceChildren(...(open ? (word ? [badge(word, tone)] : []) : ["the kernel is gone"]));

@@ -29,10 +29,11 @@ export class View {
     this.rendermime = given.rendermime;
     this.send = send;
     this.search = new Search(this);
-    this.dock = new Dock();
+    this.dock = new Dock((question) => this.left(question));
     this.composer = given.chat ? new Composer((text) => this.say(text)) : null;
     this.header = new Header({
       stop: () => this.stop(),
+      leave: () => this.body.focus({ preventScroll: true }),
       goToQuestion: () => this.goToQuestion(),
       search: () => this.search.toggle(),
       fold: () => this.foldAll(),
@@ -54,6 +55,11 @@ export class View {
     this.element.setAttribute("aria-label", title ? `Run: ${title}` : "Run");
     host.append(this.element);
 
+    /** What is to be said, and the questions that have been. @type {string[]} */
+    this.saying = [];
+    this.announced = new Set();
+    /** A question that is no more, and had the focus. @type {import("./relay.js").Question | null} */
+    this.wasThere = null;
     /** What the notebook's renderers have made, and lets go. @type {(() => void)[]} */
     this.attached = [];
     this.stick = stickToEnd(this.body, this.content);
@@ -169,7 +175,10 @@ export class View {
     const node = createNode(key, kind, { ...props }, parent, this);
     this.nodes.set(key, node);
     this.nested(node);
-    if (kind === "relay" && node.props.status === "pending") this.announce(`Waiting for you: ${/** @type {any} */ (node).question.words}`);
+    if (kind === "relay" && node.props.status === "pending" && !this.announced.has(props.id)) {
+      this.announced.add(props.id);
+      this.announce(`Waiting for you: ${/** @type {any} */ (node).question.words}`);
+    }
     if (parent && node.depth > MAX_DEPTH) parent.element.after(node.element);
     else if (parent) parent.hold(node.element);
     else this.group = intoGroup(this.content, this.group, node.element, this.backlog);
@@ -212,6 +221,11 @@ export class View {
     this.dock.update(state.live ? this.pending : new Set());
     for (const relay of this.pending) for (const question of relay.questions) question.count();
     this.header.show(state);
+    if (this.saying.length) {
+      this.says.replaceChildren(h("div", "", this.saying.join(". "))); // a new element, so that the same words are said again
+      this.saying = [];
+    }
+    if (this.wasThere) this.goOn(this.wasThere);
     this.composer?.show({ busy: !store.over, dead: store.dead });
     this.element.dataset.state = state.status;
     if (state.live && !this.clock) this.clock = window.setInterval(() => this.showHeader(), 1000);
@@ -223,9 +237,25 @@ export class View {
     this.clock = 0;
   }
 
-  /** @param {string} words */
+  /** Once a frame, with all else that is new: a later sentence would take the place of one that is not yet spoken. @param {string} words */
   announce(words) {
-    this.says.textContent = words;
+    this.saying.push(words);
+    this.schedule();
+  }
+
+  /** @param {import("./relay.js").Question} question */
+  left(question) {
+    this.wasThere = question;
+    this.schedule();
+  }
+
+  /** From an answered question to the next one, else to its answer, else to the run; unless the person is elsewhere by now. @param {import("./relay.js").Question} question */
+  goOn(question) {
+    this.wasThere = null;
+    if (document.activeElement && document.activeElement !== document.body && document.activeElement !== question.done) return undefined;
+    const relay = [...this.pending].find((one) => !this.store.answered.has(one.id));
+    if (relay) return (this.dock.shown.get(relay) ?? relay.question).arrive((element) => this.reveal(element));
+    return (question.element.isConnected && question.done ? question.done : this.body).focus({ preventScroll: true });
   }
 
   /** @param {string} id @param {object} answer */
