@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
@@ -62,6 +62,7 @@ class Chat:
         self._relay_timeout = relay_timeout
         self._title = title
         self._loop = asyncio.get_running_loop()
+        self._shut: Callable[[], None] | None = None
         self._waiting: list[str] = []
         self._task: asyncio.Task[None] | None = None  # there is one while there is something to answer
         self._closed = False
@@ -69,11 +70,7 @@ class Chat:
         self._idle.set()
         self._run: Run | None = None
         self._outputs: CellOutputs | None = None
-        self._panel: RunPanel | None = None
-        if self.writable:
-            self._panel = RunPanel(self.tree, title=title, on_message=self._on_message, chat=True)
-            self._panel.over()
-        self._shut = None if self._panel is None else let_through(self._panel, self._loop)
+        self._panel = self._open_panel() if self.writable else None
         self._shown_in = cell_number()
         self._attendance = Attendance(
             stdin=stdin_allowed(),
@@ -116,8 +113,10 @@ class Chat:
         """The panel once more, here: all of them live at once."""
         if self._panel is None:
             display({**static_bundle(self.tree, self._title), "text/plain": repr(self)}, raw=True)
-        else:
-            display(live_and_plain(self._panel), raw=True)
+            return
+        if self._panel.comm is None:  # its cell has run again since
+            self._panel = self._open_panel()
+        display(live_and_plain(self._panel), raw=True)
 
     def _ipython_display_(self) -> None:
         """As the last line of the cell that started it there is nothing to add; elsewhere it is shown again."""
@@ -224,6 +223,12 @@ class Chat:
         if self._outputs is not None:
             self._outputs.refresh()
         return self.results[-1] if self.results else None
+
+    def _open_panel(self) -> RunPanel:
+        panel = RunPanel(self.tree, title=self._title, on_message=self._on_message, chat=not self._closed)
+        self._shut = let_through(panel, self._loop)
+        panel.over(not self.busy)
+        return panel
 
     def _place_outputs(self) -> None:
         """In the cell itself: from a task they might land in another."""

@@ -213,8 +213,10 @@ class Run:
         """The live view once more, here: all of them live at once."""
         if self._panel is None:
             display({"text/plain": repr(self), "text/html": self.result().to_html()}, raw=True)
-        else:
-            display(live_and_plain(self._panel), raw=True)
+            return
+        if self._panel.comm is None:  # its cell has run again since
+            self._panel = RunPanel.of(self.tree, self.title)
+        display(live_and_plain(self._panel), raw=True)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 

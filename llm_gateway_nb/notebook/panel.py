@@ -11,22 +11,26 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
-import anywidget
 import traitlets
 
 from llm_gateway_nb.graph.tree import RunTree
 from llm_gateway_nb.notebook.export import exported
 from llm_gateway_nb.notebook.modules import read_module, read_styles
 from llm_gateway_nb.notebook.patches import Operation, portions
+from llm_gateway_nb.notebook.placed import PlacedWidget, view_of
 from llm_gateway_nb.notebook.text import clean, jsonable
 
 __all__ = ["RunPanel", "live_and_plain", "live_bundle"]
 
 INTERVAL_SECONDS = 1 / 30
 
+_panels: WeakValueDictionary[int, RunPanel] = WeakValueDictionary()
+"""By the identity of the tree, which a panel keeps alive."""
 
-class RunPanel(anywidget.AnyWidget):
+
+class RunPanel(PlacedWidget):
     """Shows `tree` as it grows. The owner folds events into it and calls `changed`; a tree has one panel.
 
     Args:
@@ -61,6 +65,7 @@ class RunPanel(anywidget.AnyWidget):
         self._tree = tree
         self._on_message = on_message
         self._over = False
+        self._unseen = False
         self._timer: asyncio.TimerHandle | None = None
         self._last = float("-inf")
         # What is in the tree already counts as a patch that every page has missed.
@@ -68,6 +73,16 @@ class RunPanel(anywidget.AnyWidget):
         self._seq = 1 if tree.nodes else 0
         super().__init__(title=clean(title or ""), chat=chat)
         self.on_msg(self._on_custom)
+        _panels[id(tree)] = self
+
+    @classmethod
+    def of(cls, tree: RunTree, title: str | None) -> RunPanel:
+        """The panel of `tree`, shown again; of one that has none any more (or never had), one of what there is."""
+        known = _panels.get(id(tree))
+        if known is None or known.comm is None:
+            known = cls(tree, title=title)
+            known.over()
+        return known
 
     @property
     def tree(self) -> RunTree:
@@ -94,10 +109,8 @@ class RunPanel(anywidget.AnyWidget):
         """Tell the page now all that it has not been told."""
         self._stop_timer()
         self._last = time.monotonic()
-        if self.comm is None:
-            return
         changes = self._tree.take_changes()
-        if changes:
+        if changes and self.comm is not None:
             for operations in portions(changes):
                 self._seq += 1
                 self._tell("patch", operations)
@@ -107,6 +120,7 @@ class RunPanel(anywidget.AnyWidget):
         self._stop_timer()
         tree.take_changes()
         self._tree = tree
+        _panels[id(tree)] = self
         self._seq += 1
         self._snapshot()
 
@@ -120,6 +134,14 @@ class RunPanel(anywidget.AnyWidget):
         if self.comm is not None:
             self._seq += 1
             self._tell("patch", [])
+        if over and self._unseen:
+            self.close()
+
+    def let_go(self) -> None:
+        """No cell shows it any more: closed, at once or when it is over."""
+        self._unseen = True
+        if self._over:
+            self.close()
 
     def close(self) -> None:
         """Take the panel off every page. Closing twice is fine, and so is anything that comes after."""
@@ -183,8 +205,8 @@ class RunPanel(anywidget.AnyWidget):
 
 def live_bundle(panel: RunPanel) -> dict[str, Any]:
     """The output that holds the live view, and no word of text: beside it stands the static one."""
-    view = {"version_major": 2, "version_minor": 1, "model_id": panel.model_id}
-    return {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}
+    panel._unseen = False
+    return {**view_of(panel), "text/plain": ""}
 
 
 def live_and_plain(panel: RunPanel) -> dict[str, Any]:

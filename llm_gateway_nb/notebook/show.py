@@ -44,9 +44,9 @@ def show(thing: Any) -> PermissionTable | None:
         case Run():
             thing.show()
         case RunResult(tree=tree, title=title):
-            display(live_and_plain(_still_panel(tree, title)), raw=True)
+            display(live_and_plain(RunPanel.of(tree, title)), raw=True)
         case RunTree():
-            display(live_and_plain(_still_panel(thing, None)), raw=True)
+            display(live_and_plain(RunPanel.of(thing, None)), raw=True)
         case Replay():
             show_recording(thing)
         case Permissions():
@@ -77,7 +77,7 @@ def show_living(thing: Any) -> None:
         case _ if not page_possible():
             pass
         case ToolDefinition():
-            live = ToolCard(thing)
+            live = ToolCard.of(thing)
         case _:
             live = PrimitiveCard.of(thing)
     display_living(live, bit, repr(thing))
@@ -105,7 +105,3 @@ def html_of(thing: Any) -> str | None:
         case _:
             bit = card_of(thing)
             return None if bit is None else bits_html(bit)
-
-
-def _still_panel(tree: RunTree, title: str | None) -> RunPanel:
-    return RunPanel(tree, title=title, on_message=lambda _: None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 from IPython.display import display
 
@@ -14,13 +13,14 @@ from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.notebook.modules import read_module, read_styles
 from llm_gateway_nb.notebook.outputs import page_possible, static_bundle
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
+from llm_gateway_nb.notebook.placed import PlacedWidget, view_of
 from llm_gateway_nb.recording import Recording
 from llm_gateway_nb.types import new_id
 
 __all__ = ["Timeline", "show_recording"]
 
 
-class Timeline(anywidget.AnyWidget):
+class Timeline(PlacedWidget):
     """The slider of one panel. A page says to which event it wants to go; the panel is told what was there by then.
 
     Attributes:
@@ -71,8 +71,7 @@ def show_recording(source: Replay | str | Path) -> None:
     bundle = static_bundle(fold(event for _, event in recording.events), title)
     if page_possible():
         timeline = Timeline(recording)
-        view = {"version_major": 2, "version_minor": 1, "model_id": timeline.model_id}
-        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}, raw=True, display_id=new_id())
+        display({**view_of(timeline), "text/plain": ""}, raw=True, display_id=new_id())
         display(live_bundle(timeline.panel), raw=True, display_id=new_id())
         bundle["text/html"] = f'<style>{_NO_ERROR}</style><div class="lgnb-static">{bundle["text/html"]}</div>'
     display(bundle, raw=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -128,6 +129,50 @@ def test_a_tool_is_called_by_hand_and_permissions_are_edited(browser: Browser, s
 
 
 @pytest.mark.parametrize("kernel", ["python3", "ipykernel-6.31"])
+def test_a_card_is_used_while_a_cell_runs_and_says_what_it_waits_for_while_one_blocks(
+    browser: Browser, server: Server, kernel: str, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go on"
+    cells = [
+        SETUP + "from pathlib import Path\nbooked = AsyncQueue()",
+        '@tool\ndef book(day: str) -> str:\n    "Book a day."\n    booked.push(day)\n    return f"booked {day}"\nbook',
+        "table = show(Permissions(allowlist=['read']))",
+        "print(await booked.pop())",
+        f"while not Path({str(go_on)!r}).exists(): time.sleep(0.05)",
+    ]
+    notebook = open_notebook(browser, server, cells, kernel=kernel)
+    page = notebook.page
+    for cell in range(3):
+        notebook.run(cell)
+        notebook.wait_done(cell)
+    form = page.get_by_role("form", name="Call book")
+    notebook.run(3)
+    rules = page.get_by_role("region", name="Permissions")
+    rules.get_by_label("Tool of the new rule").fill("bash")
+    rules.get_by_role("button", name="Add rule").click()
+    expect(rules.get_by_role("listitem")).to_have_count(2)
+    assert notebook.running(3)
+    form.get_by_label("day").fill("Friday")
+    form.get_by_role("button", name="Call").click()
+    expect(form).to_contain_text("booked Friday")
+    notebook.wait_done(3)
+    assert notebook.text(3) == "Friday\n"
+
+    notebook.run(4)
+    expect(page.locator(".jp-CodeCell").nth(4).locator(".jp-InputPrompt")).to_have_text("[*]:")
+    card = page.get_by_role("region", name="book")
+    form.get_by_label("day").fill("Monday")
+    form.get_by_role("button", name="Call").click()
+    expect(card).to_contain_text("The kernel is busy: a cell that is running lets nothing else happen.")
+    expect(rules).not_to_contain_text("The kernel is busy")
+    go_on.touch()
+    expect(form).to_contain_text("booked Monday")
+    expect(card).not_to_contain_text("The kernel is busy")
+    assert not notebook.errors
+    notebook.close()
+
+
+@pytest.mark.parametrize("kernel", ["python3", "ipykernel-6.31"])
 def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server: Server, kernel: str) -> None:
     cells = [
         SETUP,
@@ -135,7 +180,7 @@ def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server
         "    call('ask_user', question='Which day?', options=['Friday', 'Saturday']), 'So be it.',\n"
         "    Turn('never ends ' * 9, delay=0.5)])), tools=[ask_user], title='Talk')",
         "while len(talk.results) < 2: await asyncio.sleep(0.05)\nprint(talk, talk.text)",
-        "await talk",
+        "print('waits')\nawait talk",
     ]
     notebook = open_notebook(browser, server, cells, kernel=kernel)
     page = notebook.page
@@ -165,6 +210,9 @@ def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server
     expect(panel).to_contain_text("never ends")
     notebook.run(3)
     expect(panel.get_by_role("button", name="Stop")).to_be_enabled()
+    expect(page.locator(".jp-CodeCell").nth(3).locator(".jp-OutputArea")).to_contain_text(
+        "waits"
+    )  # it runs: an idle kernel takes no interrupt
     notebook.interrupt()  # of a cell that waits for the answer; the panel's own Stop does the same
     expect(panel.locator(".lgnb-status")).to_have_text("cancelled")
     notebook.wait_done(3)

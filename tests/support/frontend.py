@@ -69,8 +69,8 @@ class FrontEnd:
         self.states: list[tuple[str, str | None]] = []
         """Each status of the kernel, and the id of the request it was for."""
 
-    def submit(self, code: str, subshell_id: str | None = None) -> Cell:
-        """Send a cell, as Shift+Enter does, and go on."""
+    def submit(self, code: str, subshell_id: str | None = None, *, cell_id: str | None = None) -> Cell:
+        """Send a cell, as Shift+Enter does, and go on. `cell_id` tells the kernel which one of the page it is."""
         content = {
             "code": code,
             "silent": False,
@@ -79,13 +79,14 @@ class FrontEnd:
             "allow_stdin": True,
             "stop_on_error": True,
         }
-        cell = Cell(self.request("execute_request", content, subshell_id), code)
+        metadata = None if cell_id is None else {"cellId": cell_id}
+        cell = Cell(self.request("execute_request", content, subshell_id, metadata), code)
         self._cells[cell.id] = cell
         return cell
 
-    def execute(self, code: str, timeout: float = 60) -> Cell:
+    def execute(self, code: str, timeout: float = 60, *, cell_id: str | None = None) -> Cell:
         """Run a cell to its end; one that raises fails the test."""
-        cell = self.submit(code)
+        cell = self.submit(code, cell_id=cell_id)
         self.wait(lambda: cell.done, f"the end of {code!r}", timeout)
         assert cell.error is None, f"{code!r} raised {[output for output in cell.outputs if output['type'] == 'error']}"
         return cell

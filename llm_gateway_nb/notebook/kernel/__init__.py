@@ -4,6 +4,7 @@ from llm_gateway_nb.notebook.kernel.bridge import Bridge
 from llm_gateway_nb.notebook.kernel.clicks import let_through
 from llm_gateway_nb.notebook.kernel.console import ask_line
 from llm_gateway_nb.notebook.kernel.frontend import (
+    cell_and_execution,
     cell_number,
     cell_running,
     current_kernel,
@@ -26,6 +27,7 @@ __all__ = [
     "ask_line",
     "call_in",
     "capturing",
+    "cell_and_execution",
     "cell_number",
     "cell_running",
     "counts_sigint",

@@ -12,7 +12,7 @@ __all__ = ["let_through"]
 
 
 def let_through(widget: Any, loop: asyncio.AbstractEventLoop, *, holds_cell: bool = True) -> Callable[[], None] | None:
-    """From now on the messages of `widget` pass a running cell, until the returned function is called, once or often.
+    """From now on the messages of `widget` pass a running cell, until it is closed, or the returned function is called.
 
     None where there is no way past: outside a kernel, and in one that is not ipykernel.
 
@@ -24,4 +24,9 @@ def let_through(widget: Any, loop: asyncio.AbstractEventLoop, *, holds_cell: boo
         return None
     comm_id: str = comm.comm_id
     bridge.attach(comm_id, quietly(comm), loop, holds_cell=holds_cell)
-    return lambda: bridge.detach(comm_id)
+
+    def end(_change: Any = None) -> None:
+        bridge.detach(comm_id)
+
+    widget.observe(end, names="comm")
+    return end

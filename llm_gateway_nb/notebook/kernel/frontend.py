@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 __all__ = [
+    "cell_and_execution",
     "cell_number",
     "cell_running",
     "current_kernel",
@@ -66,6 +67,17 @@ def stdin_allowed() -> bool:
 def cell_number() -> int | None:
     """The `In [n]` that runs now or, in a quiet kernel, comes next; None in plain Python."""
     return getattr(current_shell(), "execution_count", None)
+
+
+def cell_and_execution() -> tuple[str, str] | None:
+    """The id of the page's cell that this code runs for, and of this execution of it; None where no page says so."""
+    get_parent = getattr(current_kernel(), "get_parent", None)
+    parent = get_parent("shell") if callable(get_parent) else None
+    if not isinstance(parent, dict):
+        return None
+    cell_id = parent.get("metadata", {}).get("cellId")
+    execution = parent.get("header", {}).get("msg_id")
+    return (cell_id, execution) if cell_id and execution else None
 
 
 def cell_running() -> bool:

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import traitlets
 from IPython.display import display
 
-from llm_gateway_nb.notebook.kernel import call_in
+from llm_gateway_nb.notebook.kernel import call_in, let_through
 from llm_gateway_nb.notebook.modules import read_module, read_styles
 from llm_gateway_nb.notebook.panel import INTERVAL_SECONDS
+from llm_gateway_nb.notebook.placed import PlacedWidget, view_of
 from llm_gateway_nb.notebook.views.bits import Bit
 from llm_gateway_nb.notebook.views.static import bits_html
 from llm_gateway_nb.types import new_id
@@ -26,7 +26,7 @@ from llm_gateway_nb.types import new_id
 __all__ = ["LiveCard", "display_living"]
 
 
-class LiveCard(anywidget.AnyWidget):
+class LiveCard(PlacedWidget):
     """Shows what `draw` gives, anew whenever `changed` is called.
 
     Args:
@@ -52,6 +52,8 @@ class LiveCard(anywidget.AnyWidget):
             self._loop = None
         super().__init__(first=self._drawn)
         self.on_msg(self._on_custom)
+        if self._loop is not None:
+            let_through(self, self._loop, holds_cell=False)
 
     def changed(self) -> None:
         """It may look different now. From any thread."""
@@ -106,7 +108,15 @@ class LiveCard(anywidget.AnyWidget):
                 if content.get("seq") != self._seq:
                     self._send_picture()
             case {"k": str()} if self._act is not None:
-                self._in_loop(self._act, content)
+                self._in_loop(self._take, content)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        """Do it, and say so: of what is not taken for a while the page says that it waits behind a cell."""
+        assert self._act is not None
+        try:
+            self._act(message)
+        finally:
+            self.send({"k": "taken", "n": message.get("n")})
 
 
 def display_living(live: LiveCard | None, bit: Bit, text: str) -> None:
@@ -115,13 +125,7 @@ def display_living(live: LiveCard | None, bit: Bit, text: str) -> None:
     The living one hides the other for as long as it lives. Where nobody can watch there is none: a widget that is dead when
     the notebook is opened would stand there as an error.
     """
-    view: dict[str, Any] = {}
-    if live is not None:
-        view["application/vnd.jupyter.widget-view+json"] = {
-            "version_major": 2,
-            "version_minor": 1,
-            "model_id": live.model_id,
-        }
+    view = {} if live is None else view_of(live)
     display({**view, "text/plain": ""}, raw=True, display_id=new_id())
     display({"text/plain": text, "text/html": _twin(bits_html(bit))}, raw=True)
 

@@ -42,6 +42,9 @@ class PrimitiveCard(LiveCard):
     def close(self) -> None:
         if hasattr(self, "_end_watching"):
             self._end_watching()
+        thing = self._thing() if hasattr(self, "_thing") else None
+        if thing is not None and self._known.get(thing) is self:
+            del self._known[thing]
         super().close()
 
     def _on_change(self, value: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from weakref import WeakValueDictionary
 
 from jsonschema.validators import validator_for
 from pydantic import BaseModel, ValidationError
@@ -31,6 +32,10 @@ MAX_PRINTED = 4_000
 """Characters of a running tool's output on the page: its end."""
 
 
+_known: WeakValueDictionary[int, ToolCard] = WeakValueDictionary()
+"""By the identity of the tool, which a card keeps alive."""
+
+
 class ToolCard(LiveCard):
     """`tool` with a form. It owns the calls that were made here; closing it cancels them."""
 
@@ -42,6 +47,14 @@ class ToolCard(LiveCard):
         self._printed = ""
         self._file_time = KnownFiles()
         super().__init__(self._picture, self._acted)
+
+    @classmethod
+    def of(cls, tool: ToolDefinition) -> ToolCard:
+        """The one card of this tool: shown twice, it is one model with two views."""
+        known = _known.get(id(tool))
+        if known is None or known.comm is None:
+            known = _known[id(tool)] = cls(tool)
+        return known
 
     def close(self) -> None:
         for task in tuple(getattr(self, "_calls", ())):
