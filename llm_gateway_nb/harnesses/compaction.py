@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.harnesses.agent import AgentHarness
 from llm_gateway_nb.harnesses.history import cut_for, estimated_characters, told
@@ -180,4 +181,4 @@ def _instead(summary: str, old: Sequence[Message]) -> str:
     if not isinstance(words, str):
         words = "\n".join(part.text for part in words if part.type == "text") if words else ""
     last = f"\n\nThe person's last message, word for word:\n{words}" if words else ""
-    return f"[{len(old)} earlier messages were replaced by this summary.]\n{summary}{last}"
+    return f"[{counted(len(old), 'earlier message')}, replaced by this summary.]\n{summary}{last}"

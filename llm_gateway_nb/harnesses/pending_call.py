@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ToolError, ToolInputError, ToolNotExecutableError, UnknownToolError
 from llm_gateway_nb.permissions import Decision, Grants
 from llm_gateway_nb.primitives import Deferred, deferred
@@ -108,7 +109,8 @@ class PendingCall:
             async with asyncio.timeout(relay_timeout):
                 return await answer.promise
         except TimeoutError:
-            late = RelayResponse(approved=False, reason=f"Nobody answered within {relay_timeout:g} seconds.")
+            assert relay_timeout is not None
+            late = RelayResponse(approved=False, reason=f"Nobody answered within {counted(relay_timeout, 'second')}.")
             return late if answer.resolve(late) else await answer.promise
 
     def _validate(self, tool: ToolDefinition, arguments: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.permissions import derive_permission
 from llm_gateway_nb.repl import clipped
 from llm_gateway_nb.tools.process import Pipes, kill_group, start_bash
@@ -52,7 +53,7 @@ def make_exec_tool(*, timeout: float, cwd: str | Path | None) -> ToolDefinition:
                 measuring.cancel()
                 await asyncio.wait([measuring])
                 await kill_group(process)
-        note = f"[timed out after {seconds:g} seconds]" if timed_out else ""
+        note = f"[timed out after {counted(seconds, 'second')}]" if timed_out else ""
         return ToolExecutionResult(
             context="",
             result={

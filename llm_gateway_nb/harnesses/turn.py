@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import StreamClosedError, ToolError, ToolTimeoutError
 from llm_gateway_nb.harnesses.clock import Clock
 from llm_gateway_nb.harnesses.pending_call import PendingCall
@@ -201,7 +202,10 @@ class ToolTurn:
                 return await tool.execute(call.validated, ctx)
         except TimeoutError:
             if clock.expired:
-                raise ToolTimeoutError(f"The tool {call.name!r} ran longer than {timeout:g} seconds.") from None
+                assert timeout is not None
+                raise ToolTimeoutError(
+                    f"The tool {call.name!r} ran longer than {counted(timeout, 'second')}."
+                ) from None
             raise
         finally:
             current_tool.reset(token)

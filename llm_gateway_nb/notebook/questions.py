@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.notebook.approvals import Answer, Approvals, Attendance, Question, decide
 from llm_gateway_nb.recording.decisions import answer_to
 from llm_gateway_nb.types import PermissionResponse, RelayAnswerEvent, RelayEvent, RelayResponse
@@ -93,7 +94,8 @@ class Questions:
                 if answer is None:
                     await _for_ever()
         except TimeoutError:
-            reason = f"Nobody answered within {self._relay_timeout:g} seconds."
+            assert self._relay_timeout is not None
+            reason = f"Nobody answered within {counted(self._relay_timeout, 'second')}."
             answer = RelayResponse(approved=False, reason=reason), "timeout"
         if answer is not None:
             response, by = answer

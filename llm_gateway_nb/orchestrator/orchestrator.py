@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ConfigurationError, SubagentError
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.orchestrator.agent import Agent
@@ -206,7 +207,8 @@ class AgentOrchestrator:
             )
         if parent.root.descendants >= self._max_children:
             raise SubagentError(
-                f"There have been {self._max_children} subagents, and no more are allowed; do the task without one."
+                f"No more than {counted(self._max_children, 'subagent')} may be spawned, and that many have been; do the "
+                "task without one."
             )
         parent.root.descendants += 1
         messages = [message for message in parent.params.messages if isinstance(message, SystemMessage)]

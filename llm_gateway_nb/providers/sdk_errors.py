@@ -7,7 +7,7 @@ comes from httpx, httpx2 or aiohttp, by version. Classes are therefore told by n
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -103,14 +103,7 @@ _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", 
 
 def tells_secret(error: BaseException, secret: str | None) -> bool:
     """Whether a traceback that ends in `error` would show a key."""
-    seen: set[int] = set()
-    at: BaseException | None = error
-    while at is not None and id(at) not in seen:
-        seen.add(id(at))
-        if without_secrets(str(at), secret) != str(at):
-            return True
-        at = at.__cause__ or at.__context__
-    return False
+    return any(without_secrets(str(each), secret) != str(each) for each in _chain(error))
 
 
 def _status(error: Exception, names: set[str]) -> int | None:
@@ -139,19 +132,26 @@ def _message(error: Exception) -> str:
     return (message if isinstance(message, str) else str(error).partition("\n")[0])[:500].rstrip(". ")
 
 
-def _refused(error: BaseException | None) -> OSError | None:
+def _refused(error: BaseException) -> OSError | None:
     """The failed attempt to connect that is behind an error, if one is."""
-    while error is not None:
-        if isinstance(error, ConnectionRefusedError | socket.gaierror) or "Connector" in type(error).__name__:
-            return error if isinstance(error, OSError) else None
-        error = error.__cause__ or error.__context__
+    for each in _chain(error):
+        if isinstance(each, ConnectionRefusedError | socket.gaierror) or "Connector" in type(each).__name__:
+            return each if isinstance(each, OSError) else None
     return None
 
 
-def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__ or error.__context__
-    return error
+def _in_chain(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    return next((each for each in _chain(error) if isinstance(each, kind)), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what is behind it. A chain may be a ring: `raise error from error` makes one."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        yield at
+        at = at.__cause__ or at.__context__
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -61,18 +61,23 @@ class Service:
             )
         if self.port and "://" not in address:
             address = f"http://{address}"
-        if not address.startswith(("http://", "https://")):
+        try:
+            if "@" in urlsplit(address if "://" in address else f"//{address}").netloc:
+                raise ConfigurationError(  # it would be in every error and log
+                    f"{self.name}: an address has no name and password in it; pass a key as api_key=…."
+                )
+            if not address.startswith(("http://", "https://")):
+                raise ValueError("it begins with http:// or https:// and often ends with /v1")
+            return self._completed(address)
+        except ValueError as error:
             told = "base_url" if given else variable
-            raise ConfigurationError(
-                f"{self.name}: {told}={address!r} is no web address; it begins with http:// or https:// and often ends "
-                "with /v1."
-            )
-        return self._completed(address)
+            raise ConfigurationError(f"{self.name}: {told}={address!r} is no web address: {error}.") from None
 
     def _completed(self, address: str) -> str:
         parts = urlsplit(address)
         if self.port and parts.hostname:
-            host = "localhost" if parts.hostname == "0.0.0.0" else parts.netloc.rpartition("@")[2].partition(":")[0]
+            host = "localhost" if parts.hostname == "0.0.0.0" else parts.hostname
+            host = f"[{host}]" if ":" in host else host
             port = parts.port or (None if parts.scheme == "https" else self.port)
             parts = parts._replace(netloc=f"{host}:{port}" if port else host)
         if self.path and parts.path in ("", "/"):

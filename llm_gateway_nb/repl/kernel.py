@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ReplError
 from llm_gateway_nb.repl.channel import HostChannel
 from llm_gateway_nb.repl.client import KernelClient
@@ -49,7 +50,11 @@ class Kernel:
                     kernel = cls(child, channel, client)
                     client = None
                     return kernel
-            why = f"it ended with {child.cause()}" if death.done() else f"it was not there after {timeout:g} seconds"
+            why = (
+                f"it ended with {child.cause()}"
+                if death.done()
+                else f"it was not there after {counted(timeout, 'second')}"
+            )
             if opening.done() and not opening.cancelled() and (error := opening.exception()) is not None:
                 why = str(error)
             raise ReplError(f"The REPL's kernel did not start: {why}.{_words(child.log)}")

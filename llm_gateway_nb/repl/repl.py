@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, assert_never
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ConfigurationError, ReplError
 from llm_gateway_nb.repl.channel import HostChannel, HostFunction, declared
 from llm_gateway_nb.repl.output import Collector, Message, Outcome, Piece, ReplResult, report_of
@@ -201,9 +202,7 @@ class Repl:
         if error is None and reply.get("status") == "error":  # its message was lost among too many
             error = "\n".join(reply.get("traceback") or []) or f"{reply.get('ename')}: {reply.get('evalue')}"
         late = (
-            f"Stopped: the turn took longer than {timeout:g} second{'' if timeout == 1 else 's'}."
-            if timeout is not None
-            else "Stopped."
+            f"Stopped: the turn took longer than {counted(timeout, 'second')}." if timeout is not None else "Stopped."
         )
         match outcome:
             case "done":

@@ -29,7 +29,7 @@ from llm_gateway_nb.server.session import Session
 from llm_gateway_nb.server.sessions import Sessions
 from llm_gateway_nb.server.shutdown import on_server_stop
 from llm_gateway_nb.server.stream import event_stream
-from llm_gateway_nb.server.wire import AnswerBody, ChatBody, RefusedError, SummarizeBody, read_body
+from llm_gateway_nb.server.wire import AnswerBody, ChatBody, RefusedError, SummarizeBody, is_session_id, read_body
 from llm_gateway_nb.types import (
     GeneratorHarnessModule,
     ToolDefinition,
@@ -145,7 +145,8 @@ def create_app(
         try:
             session = sessions.get(session_id)
         except RefusedError:
-            sessions.rule_out(session_id)  # the request that was to start it may still be on its way
+            if is_session_id(session_id):
+                sessions.rule_out(session_id)  # the request that was to start it may still be on its way
             raise
         session.stop("stopped")
         await session.wait()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -78,7 +78,7 @@ class Gate:
                 return None
             what = "The token is not the server's." if given else "Send the server's token: Authorization: Bearer …."
             return JSONResponse({"error": what}, 401, headers={"www-authenticate": "Bearer"})
-        client, host = scope.get("client"), urlsplit(f"//{headers.get('host', '')}").hostname
+        client, host = scope.get("client"), _split(f"//{headers.get('host', '')}").hostname
         if client is None or not is_loopback(client[0]):
             return JSONResponse({"error": "This server has no token and answers its own machine alone."}, 403)
         if not is_loopback(host):
@@ -86,6 +86,14 @@ class Gate:
                 {"error": "Without a token the server is asked by a loopback address or localhost."}, 403
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if origin is not None and _split(origin).netloc != headers.get("host"):
             return JSONResponse({"error": "Without a token no other page may ask this server."}, 403)
         return None
+
+
+def _split(address: str) -> SplitResult:
+    """The parts of an address; of one that has none, none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return SplitResult("", "", "", "", "")

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.server.session import Session
 from llm_gateway_nb.server.wire import RefusedError
 
@@ -51,7 +52,7 @@ class Sessions:
         if len(self._sessions) >= self._limit:
             idle = next((session for session in self._sessions.values() if session.idle), None)
             if idle is None:
-                raise RefusedError(429, f"There are {self._limit} runs already, and no more at once; try again later.")
+                raise RefusedError(429, f"No more than {counted(self._limit, 'run')} at once; try again later.")
             self._drop(idle)
         session = self._sessions[session_id] = make()
         self._opened.set()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
 from llm_gateway_nb.types import Permissions, RelayResponse
-from llm_gateway_nb.types.wire import WireModel, optional
+from llm_gateway_nb.types.wire import WireModel, optional, read_wire
 
-__all__ = ["AnswerBody", "ChatBody", "RefusedError", "SummarizeBody", "read_body"]
+__all__ = ["AnswerBody", "ChatBody", "RefusedError", "SummarizeBody", "is_session_id", "read_body"]
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 _ID = r"^[A-Za-z0-9_-]{16,64}$"
+
+
+def is_session_id(text: str) -> bool:
+    """Whether it could be one at all."""
+    return re.fullmatch(_ID, text) is not None
 
 
 class RefusedError(Exception):
@@ -79,10 +85,12 @@ async def read_body(request: Request, cls: type[BodyT], *, limit: int) -> tuple[
         if len(data) > limit:
             raise too_large
     try:
-        return cls.model_validate_json(bytes(data)), bytes(data)
+        given = read_wire(bytes(data))
+    except ValueError as error:
+        raise RefusedError(400, f"The body is not JSON: {error}.") from None
+    try:
+        return cls.model_validate(given), bytes(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        if first["type"] == "json_invalid":
-            raise RefusedError(400, f"The body is not JSON: {first['ctx']['error']}.") from None
         raise RefusedError(400, f"The body does not fit ({where or 'it'}): {first['msg']}.") from None

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.providers import LLM, create_llm
+from llm_gateway_nb.recording.secrets import Secrets
 from llm_gateway_nb.types import Message
+from llm_gateway_nb.types.wire import dump_wire
 
 __all__ = ["Archive", "read_archive", "write_archive"]
 
@@ -42,16 +45,23 @@ def write_archive(path: str | Path, llm: LLM, settings: Mapping[str, Any], messa
         ConfigurationError: it can't be written.
     """
     path = Path(path).expanduser()
-    archive = Archive(provider=llm.provider, model=llm.model, settings=dict(settings), messages=list(messages))
+    half_written: Path | None = None
     try:
-        text = json.dumps(archive.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=1)
+        known = Secrets(llm._secrets()).redact(to_jsonable_python(dict(settings)))  # a header may hold a key
+        archive = Archive(provider=llm.provider, model=llm.model, settings=known, messages=list(messages))
+        text = json.dumps(dump_wire(archive), ensure_ascii=False, indent=1)
         with tempfile.NamedTemporaryFile(  # beside it: a move inside one file system is atomic
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as file:
+            half_written = Path(file.name)
             file.write(text + "\n")
-        Path(file.name).replace(path)
+        half_written.replace(path)
+        half_written = None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"The session can't be saved to {str(path)!r}: {error}.") from error
+    finally:
+        if half_written is not None:
+            half_written.unlink(missing_ok=True)
 
 
 def read_archive(path: str | Path) -> Archive:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.permissions import derive_permission
 from llm_gateway_nb.tools.process import Pipes, kill_group, start_bash
@@ -62,7 +63,7 @@ def make_bash_tool(
                 timed_out = True
             finally:
                 await kill_group(process)
-        note = f"\n[timed out after {given.timeout:g} seconds]" if timed_out else ""
+        note = f"\n[timed out after {counted(given.timeout, 'second')}]" if timed_out else ""
         if process.returncode and not timed_out:
             note = f"\n[exit code {process.returncode}]"
         text = (output.text() + note).strip("\n") or "[no output]"

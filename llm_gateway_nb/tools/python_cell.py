@@ -20,6 +20,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.repl import Piece, ReplResult
 from llm_gateway_nb.repl.output import Collector
@@ -94,7 +95,8 @@ class UserNamespace:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except _OverTimeError:
-            return f"Stopped: the turn took longer than {alarm.seconds:g} second{'' if alarm.seconds == 1 else 's'}."
+            assert alarm.seconds is not None
+            return f"Stopped: the turn took longer than {counted(alarm.seconds, 'second')}."
         except KeyboardInterrupt:
             return "Stopped: it was interrupted."
         except BaseException as error:  # noqa: BLE001  (whatever a cell raises, `SystemExit` too, is what came of it)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.permissions import derive_permission
 from llm_gateway_nb.tools.known_files import known_files
@@ -155,7 +156,9 @@ def _notes(page: Page) -> list[str]:
     """What the model has to know beside the lines."""
     notes = ["[some bytes are not UTF-8 and are shown as \ufffd]"] if page.broken else []
     if not page.shown:
-        empty = "[the file is empty]" if not page.total else f"[the file has {page.total} lines, and no more]"
+        empty = (
+            "[the file is empty]" if not page.total else f"[the file has {counted(page.total, 'line')}, and no more]"
+        )
         return [*notes, empty]
     if page.is_cut or page.start:
         last = page.start + page.shown
@@ -170,7 +173,9 @@ def _listed(folder: Folder) -> Result:
     shown = heapq.nsmallest(_MAX_NAMES, names)
     more = f"[{len(names) - len(shown)} more names left out]" if len(names) > len(shown) else ""
     head = (
-        f"{str(folder.place)!r} is a folder with {len(names)} names:" if names else f"{str(folder.place)!r} is empty."
+        f"{str(folder.place)!r} is a folder with {counted(len(names), 'name')}:"
+        if names
+        else f"{str(folder.place)!r} is empty."
     )
     text = "\n".join(filter(None, [head, *shown, more]))
     return ToolExecutionResult(context=text, result={"path": str(folder.place), "names": shown})

@@ -114,7 +114,7 @@ def test_a_withdrawn_question_takes_no_line_that_was_meant_for_another(console: 
     ended(console, cell)
     assert cell.error == ("KeyboardInterrupt" if how == "interrupt" else None)
     if how == "timeout":
-        assert console.evaluate("'Nobody answered within 1 seconds' in r.transcript()") == "True"
+        assert console.evaluate("'Nobody answered within 1 second.' in r.transcript()") == "True"
     console.execute("while asked_by(): await asyncio.sleep(0.01)")
     cell = console.submit("print('mine is', input('Yours? '))")
     asked(console, 2)

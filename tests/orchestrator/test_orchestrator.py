@@ -238,7 +238,7 @@ async def test_usage_of_a_run_counts_its_subagents_once() -> None:
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"max_depth": 1}, "at depth 2"), ({"max_children": 1}, "There have been 1 subagents")],
+    [({"max_depth": 1}, "at depth 2"), ({"max_children": 1}, "No more than 1 subagent may")],
 )
 async def test_one_too_deep_or_too_many_is_a_failed_result(options: dict[str, int], says: str) -> None:
     llm = ByTask({"go": [call("agent", task="b"), "A"], "b": [call("agent", task="c"), "B"]})

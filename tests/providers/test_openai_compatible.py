@@ -21,6 +21,7 @@ from llm_gateway_nb.errors import (
     RateLimitError,
 )
 from llm_gateway_nb.providers import LLM, create_llm
+from llm_gateway_nb.providers.sdk_errors import Asked, as_gateway_error, tells_secret
 from llm_gateway_nb.tools import tool
 from llm_gateway_nb.types import (
     AssistantMessage,
@@ -245,6 +246,42 @@ async def test_many_calls_at_once_share_one_model() -> None:
 async def test_models_are_listed_sorted() -> None:
     async with openai_server(text("ok")) as server, llm_for(server) as llm:
         assert await llm.supported_models() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("http://[::1]:11434", "http://[::1]:11434/v1"),
+        ("[::1]", "http://[::1]:11434/v1"),
+        ("0.0.0.0", "http://localhost:11434/v1"),
+        ("example.org:80", "http://example.org:80/v1"),
+        ("https://example.org", "https://example.org/v1"),
+        ("http://localhost:99999", None),
+        ("http://[::1", None),
+    ],
+)
+def test_ollama_is_found_at_whatever_its_host_is_called(given: str, address: str | None) -> None:
+    if address is None:
+        with pytest.raises(ConfigurationError, match="no web address"):
+            create_llm("ollama", "m", base_url=given)
+    else:
+        assert create_llm("ollama", "m", base_url=given).base_url == address  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("provider", ["openai-compatible", "ollama", "anthropic"])
+@pytest.mark.parametrize("address", ["http://ann:hunter2@example.org/v1", "ann:hunter2@example.org"])
+def test_an_address_with_a_password_in_it_is_refused_and_not_repeated(provider: str, address: str) -> None:
+    with pytest.raises(ConfigurationError, match="no name and password") as refused:
+        create_llm(provider, "m", base_url=address, api_key="k")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_failure_that_is_its_own_cause_is_told_like_any_other() -> None:
+    error = OSError("broken pipe")
+    error.__cause__ = error
+    told = as_gateway_error(error, Asked("p", "http://x", "secret-key", None))
+    assert isinstance(told, ProviderConnectionError)
+    assert not tells_secret(error, "secret-key")
 
 
 def test_a_missing_address_is_said_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,22 @@ async def test_a_run_that_was_stopped_before_its_request_came_does_not_start() -
     assert (await refused(reply))[0] == 409
 
 
+async def test_only_what_could_be_a_session_is_remembered_as_stopped() -> None:
+    app = create_app(agent(), token=TOKEN)
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    async with serve(app) as server, httpx2.AsyncClient(base_url=server.url, headers=headers) as client:
+        for name in ("x" * 10_000, "short", "no.session-of-any-kind"):
+            assert (await client.delete(f"/chat/{name}")).status_code == 404
+        assert not app.state.sessions._gone
+
+
+async def test_half_a_character_as_javascript_sends_it_is_read() -> None:
+    body = b'{"messages": [{"role": "user", "content": "half \\ud83d"}]}'
+    async with gateway(agent("Yes.")) as client:
+        reply = await client.post("/chat", content=body, headers=JSON)
+    assert reply.status_code == 200
+
+
 def test_an_app_has_a_token_or_says_that_it_is_for_this_machine() -> None:
     with pytest.raises(ConfigurationError, match="loopback=True"):
         create_app(agent())
@@ -188,6 +204,8 @@ async def test_without_a_token_only_this_machine_is_answered() -> None:
         ({"host": "evil.example"}, 403),  # a name that resolves to 127.0.0.1
         ({"origin": "http://evil.example"}, 403),  # a page in the user's browser
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"host": "["}, 403),
         ({"host": "localhost:1234", "origin": "http://localhost:1234"}, 200),
         ({"x-forwarded-for": "203.0.113.7"}, 403),  # a proxy on this machine that lets others in
     ]

@@ -268,6 +268,26 @@ async def test_a_session_goes_on_from_its_file(tmp_path: Path, monkeypatch: pyte
     assert [file.name for file in tmp_path.glob("*")] == ["talk.json"]  # noqa: ASYNC240  (a test may)
 
 
+def test_a_save_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    session = BasicSession(ScriptedLLM([]))
+    with pytest.raises(ConfigurationError, match="can't be saved"):
+        session.save(tmp_path / "folder")
+    with pytest.raises(ConfigurationError, match="can't be saved"):
+        BasicSession(ScriptedLLM([]), odd=object()).save(tmp_path / "odd.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_half_a_character_is_saved_as_what_stands_for_it_and_a_key_in_the_settings_is_not(tmp_path: Path) -> None:
+    key = "sk-proj-1234567890abcdefghij"
+    session = BasicSession(ScriptedLLM([]), extra_headers={"Authorization": f"Bearer {key}"})
+    session.add_message("user", "half \ud83d")
+    session.save(tmp_path / "session.json")
+    text = (tmp_path / "session.json").read_text()
+    assert "half \ufffd" in text
+    assert key not in text
+
+
 def test_a_file_that_holds_no_session_is_told_in_a_sentence(tmp_path: Path) -> None:
     llm = ScriptedLLM(["x"])
     with pytest.raises(ConfigurationError, match="can't be read"):

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from jsonschema.validators import validator_for
 from pydantic import BaseModel, ValidationError
 
+from llm_gateway_nb._words import counted
 from llm_gateway_nb.errors import ToolInputError
 from llm_gateway_nb.notebook.kernel import Output, capturing
 from llm_gateway_nb.notebook.text import whole
@@ -140,7 +141,8 @@ class ToolCard(LiveCard):
             self._show(status="cancelled", output=self._so_far())
             raise
         except TimeoutError as error:
-            told = str(error) or f"It ran longer than {self._tool.timeout_seconds:g} seconds."
+            limit = self._tool.timeout_seconds
+            told = str(error) or (f"It ran longer than {counted(limit, 'second')}." if limit else "It timed out.")
             self._show(status="error", output=[code(told), *self._so_far()])
         except Exception as error:  # noqa: BLE001  (whatever a tool raises is what came of the call)
             self._show(status="error", output=[code(f"{type(error).__name__}: {error}"), *self._so_far()])
