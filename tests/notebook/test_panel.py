@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from llm_gateway_nb.graph.fold import fold, fold_event
 from llm_gateway_nb.graph.tree import RunTree
 from llm_gateway_nb.notebook import panel as panel_module
-from llm_gateway_nb.notebook.modules import read_module
+from llm_gateway_nb.notebook.modules import read_module, read_styles
 from llm_gateway_nb.notebook.panel import RunPanel, live_bundle
 from llm_gateway_nb.testing.strategies import event_streams
 from llm_gateway_nb.types import HarnessEvent, HarnessStartEvent, TextEvent, ToolCallEvent, ToolResultEvent
@@ -401,3 +401,8 @@ def test_one_module_without_imports_reaches_the_page() -> None:
     assert source.count("export ") == source.count("export default") == 1
     assert "innerHTML" not in source
     assert "insertAdjacentHTML" not in source
+
+
+def test_no_style_makes_a_browser_search_a_whole_run_at_every_frame() -> None:
+    styles = read_styles("panel.css", "card.css", "slider.css")
+    assert styles.count(".jp-OutputArea-child:has(> ") == styles.count(".jp-OutputArea-child:has(") > 0
