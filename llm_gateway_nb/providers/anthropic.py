@@ -16,7 +16,7 @@ from llm_gateway_nb.errors import ConfigurationError, InvalidRequestError, Provi
 from llm_gateway_nb.providers.anthropic_answer import Answer
 from llm_gateway_nb.providers.anthropic_messages import to_anthropic_messages, to_anthropic_tools
 from llm_gateway_nb.providers.base import Finish, ModelRequest, Piece, ToolCallPiece
-from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SdkLLM, wire_settings
+from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SDK_SECONDS, SdkLLM, wire_settings
 from llm_gateway_nb.providers.services import ANTHROPIC
 from llm_gateway_nb.providers.structured import instructed, strict_schema
 from llm_gateway_nb.types import AssistantMessage
@@ -50,6 +50,7 @@ def _make_client(base_url: str, api_key: str | None) -> tuple[anthropic.AsyncAnt
     client = anthropic.AsyncAnthropic(
         base_url=base_url.removesuffix("/v1"),  # the SDK adds it
         api_key=api_key,
+        timeout=anthropic.Timeout(SDK_SECONDS, connect=CONNECT_SECONDS),
         max_retries=0,  # retries are made in one place, in retry.py
         http_client=http,
     )
@@ -150,7 +151,7 @@ class AnthropicLLM(SdkLLM[anthropic.AsyncAnthropic]):
             known["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in sorted(called)]
             known["tool_choice"] = "none"
         _settle_tool_choice(known, other)
-        if self._limits.silence is not None:  # the clock is ours; the SDK's would stop at 600 s
+        if self._limits.silence is not None:  # the clock is ours alone
             known["timeout"] = anthropic.Timeout(None, connect=CONNECT_SECONDS)
         return known, other
 

@@ -6,7 +6,6 @@ sends a call's arguments too early when two calls interleave.
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -23,7 +22,7 @@ from llm_gateway_nb.providers.base import (
 )
 from llm_gateway_nb.providers.openai_messages import to_openai_messages, to_openai_tools
 from llm_gateway_nb.providers.retry import without_secrets
-from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SdkLLM, parse_arguments, wire_settings
+from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SDK_SECONDS, SdkLLM, parse_arguments, wire_settings
 from llm_gateway_nb.providers.services import OPENAI_FAMILY, Service
 from llm_gateway_nb.providers.structured import strict_schema
 
@@ -35,7 +34,6 @@ except ImportError as error:  # the one sentence that a person needs
 __all__ = ["OpenAICompatibleLLM"]
 
 _FINISH = {"function_call": "tool_calls", "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
-_PARAMETERS = frozenset(inspect.signature(openai.resources.chat.AsyncCompletions.create).parameters) - {"timeout"}
 
 
 def _make_client(base_url: str, api_key: str | None) -> tuple[openai.AsyncOpenAI, Any]:
@@ -46,6 +44,7 @@ def _make_client(base_url: str, api_key: str | None) -> tuple[openai.AsyncOpenAI
     client = openai.AsyncOpenAI(
         base_url=base_url,
         api_key=api_key or "none",
+        timeout=openai.Timeout(SDK_SECONDS, connect=CONNECT_SECONDS),
         max_retries=0,  # retries are made in one place, in retry.py
         default_headers=headers,
         http_client=http,
@@ -62,14 +61,16 @@ class OpenAICompatibleLLM(SdkLLM[openai.AsyncOpenAI]):
         super().__init__(model, service=service, make_client=_make_client, **options)
 
     async def _stream(self, client: openai.AsyncOpenAI, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        known, other = self._wire(request)
-        stream = await client.chat.completions.create(
-            model=request.model,
-            messages=to_openai_messages(request.messages),
+        body, options = self._wire(request)
+        # Not by `chat.completions.create`, which does all this too, but looks through every message for what is no JSON,
+        # and makes a model of every chunk: that took most of the time.
+        stream = await client.post(
+            "/chat/completions",
+            cast_to=object,
+            body=body,
+            options=options,
             stream=True,
-            stream_options={"include_usage": True},
-            extra_body=other or None,
-            **known,
+            stream_cls=openai.AsyncStream[object],
         )
         async with stream:
             await self._check_type(stream.response, request)
@@ -78,11 +79,8 @@ class OpenAICompatibleLLM(SdkLLM[openai.AsyncOpenAI]):
             usage: Usage | None = None
             refused = False
             reasoning_keys = self._service.reasoning_keys
-            # The same stream, its chunks as the JSON that they are: the SDK's model of each takes most of the time.
-            chunks: openai.AsyncStream[Any] = openai.AsyncStream(
-                cast_to=object, response=stream.response, client=client
-            )
-            async for chunk in chunks:
+            chunk: Any  # JSON
+            async for chunk in stream:
                 if counted := chunk.get("usage"):
                     usage = _usage(counted)
                 for choice in (chunk.get("choices") or ())[:1]:
@@ -115,26 +113,36 @@ class OpenAICompatibleLLM(SdkLLM[openai.AsyncOpenAI]):
         headers: Any = {"Authorization": openai.Omit()} if self._api_key is None else None
         return [model.id async for model in client.models.list(extra_headers=headers)]
 
-    def _wire(self, request: ModelRequest) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _wire(self, request: ModelRequest) -> tuple[dict[str, Any], openai.RequestOptions]:
         limit = self._service.max_tokens_key
-        known, other = wire_settings(
+        given, settings = wire_settings(
             request,
             provider=self.provider,
-            known=_PARAMETERS,
+            known=frozenset({"extra_headers", "extra_query"}),
             names={"max_output_tokens": limit, "max_tokens": limit},
         )
-        if request.tools:
-            known["tools"] = to_openai_tools(request.tools)
-        choice = known.get("tool_choice")
+        choice = settings.get("tool_choice")
         if isinstance(choice, str) and choice not in ("auto", "none", "required"):
-            known["tool_choice"] = {"type": "function", "function": {"name": choice}}
+            settings["tool_choice"] = {"type": "function", "function": {"name": choice}}
+        if request.tools:
+            settings["tools"] = to_openai_tools(request.tools)
         if request.response_model is not None:
-            known["response_format"] = self._response_format(request.response_model)
-        if self._api_key is None:
-            known["extra_headers"] = {"Authorization": openai.Omit(), **(known.get("extra_headers") or {})}
-        if self._limits.silence is not None:  # the clock is ours; the SDK's would stop at 600 s
-            known["timeout"] = openai.Timeout(None, connect=CONNECT_SECONDS)
-        return known, other
+            settings["response_format"] = self._response_format(request.response_model)
+        body = {
+            "model": request.model,
+            "messages": to_openai_messages(request.messages),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **settings,
+        }
+        headers: dict[str, Any] = {"Authorization": openai.Omit()} if self._api_key is None else {}
+        options: openai.RequestOptions = {
+            "headers": {**headers, **(given.get("extra_headers") or {})},
+            "params": given.get("extra_query") or {},
+        }
+        if self._limits.silence is not None:  # the clock is ours alone
+            options["timeout"] = openai.Timeout(None, connect=CONNECT_SECONDS)
+        return body, options
 
     def _response_format(self, answer: Any) -> dict[str, Any]:
         schema = answer.model_json_schema()

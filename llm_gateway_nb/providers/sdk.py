@@ -16,11 +16,16 @@ from llm_gateway_nb.providers.sdk_clients import ClientPool
 from llm_gateway_nb.providers.sdk_errors import Asked, as_gateway_error, tells_secret
 from llm_gateway_nb.providers.services import Service
 
-__all__ = ["CONNECT_SECONDS", "SdkLLM", "parse_arguments", "wire_settings"]
+__all__ = ["CONNECT_SECONDS", "SDK_SECONDS", "SdkLLM", "parse_arguments", "wire_settings"]
 
 ClientT = TypeVar("ClientT", bound=Any)
 
 CONNECT_SECONDS = 10.0
+"""For a connection. The SDKs give it 5 s, which a thousand calls that start at once may take to get under way."""
+
+SDK_SECONDS = 600.0
+"""The SDKs' own limit of silence, where nobody sets one."""
+
 _LISTING_SECONDS = 5.0
 
 
