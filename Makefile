@@ -55,7 +55,7 @@ js: ## the page's side: tsc over its types, node's own test runner (needs node a
 browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns 2 -m browser
 
-matrix: install chromium ## the README's table of front ends and kernels, from the tests
+matrix: install chromium ## the table of docs/front_ends.md, from the tests
 	@rm -f .matrix.jsonl
 	MATRIX_REPORT=$(CURDIR)/.matrix.jsonl $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/browser/test_matrix.py
 	$(BIN)/python tests/support/matrix.py .matrix.jsonl

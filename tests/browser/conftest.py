@@ -51,7 +51,7 @@ def measured(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """What a test of the matrix came to, for the README. In the worker, where the page is known."""
+    """What a test of the matrix came to, for `docs/front_ends.md`. In the worker, where the page is known."""
     report = yield
     place = getattr(item, "funcargs", {}).get("place")
     if place is not None and call.when == "call":

@@ -1,7 +1,7 @@
 """Buttons work while a cell runs: every front end, every kernel, every way of running.
 
 One page a place, on which the scenarios come one after the other; each finds the kernel as if nothing had been before, and
-leaves it so. The first line of a docstring is the scenario's name in the README's table.
+leaves it so. The first line of a docstring is the scenario's name in the table of `docs/front_ends.md`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where buttons work while a cell runs: the README's table, made of what the browser tests have just found.
+"""Where buttons work while a cell runs: the table of `docs/front_ends.md`, made of what the browser tests have just found.
 
 `pytest` appends a line of JSON a test to the file that `MATRIX_REPORT` names; `python tests/support/matrix.py FILE` writes the
-table between the README's markers. With `--check` it writes nothing, and fails where the README says something else.
+table between that page's markers. With `--check` it writes nothing, and fails where the page says something else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 __all__ = ["WAYS", "Finding", "note", "read", "table"]
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "front_ends.md"
 BEGIN, END = "<!-- matrix -->", "<!-- /matrix -->"
 WAYS = ("await run", "run_sync", "start")
 
@@ -91,17 +91,17 @@ def main(arguments: list[str]) -> int:
     if len(paths) != 1:
         print("usage: python tests/support/matrix.py REPORT [--check]", file=sys.stderr)
         return 2
-    before = README.read_text(encoding="utf-8")
+    before = PAGE.read_text(encoding="utf-8")
     head, begin, rest = before.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        print(f"{README.name} has no {BEGIN} … {END} to write between.", file=sys.stderr)
+        print(f"{PAGE.name} has no {BEGIN} … {END} to write between.", file=sys.stderr)
         return 2
     after = f"{head}{BEGIN}\n{table(read(Path(paths[0])))}\n{END}{tail}"
     if "--check" in arguments:
-        sys.stderr.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "README", "tests"))
+        sys.stderr.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), PAGE.name, "tests"))
         return int(before != after)
-    README.write_text(after, encoding="utf-8")
+    PAGE.write_text(after, encoding="utf-8")
     return 0
 
 
