@@ -75,9 +75,8 @@ def _html(thing: Any) -> Any:
 def _coroutine(thing: CoroutineType[Any, Any, Any], printer: Any, _cycle: bool) -> None:
     """`run(agent, "…")` as the last line of a cell, its `await` forgotten: nothing happens, and this says why."""
     printer.text(repr(thing))
-    code = thing.cr_code
-    if code.co_filename.startswith(_FOLDER):
-        printer.text(f"\nNothing has run yet: write `await {code.co_name}(…)`.")
+    if thing.cr_code.co_filename.startswith(_FOLDER):
+        printer.text("\nNothing has run yet: put `await` in front of the call.")
 
 
 _FOLDER = __file__.removesuffix("_display.py")

@@ -15,6 +15,7 @@ from llm_gateway_nb.graph import RunTree, fold_event, last_text, project_message
 from llm_gateway_nb.graph.tree import Node
 from llm_gateway_nb.notebook.cells import as_markdown, as_notebook
 from llm_gateway_nb.notebook.static_html import static_html
+from llm_gateway_nb.notebook.steps import steps_html
 from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.providers.structured import parse_answer
 from llm_gateway_nb.recording import Recording
@@ -111,8 +112,15 @@ class RunResult:
             response_model=response_model,
         )
 
-    def to_html(self, *, details: bool = False) -> str:
-        """The run as HTML without script, as it stands in the saved notebook; with times and tokens if asked."""
+    def to_html(self, *, details: bool = False, steps: bool = False) -> str:
+        """The run as HTML without script, as it stands in the saved notebook.
+
+        Args:
+            details: with times and tokens.
+            steps: a page of its own instead, to go through the run step by step, with the arrow keys and still no script.
+        """
+        if steps:
+            return steps_html(self.events, title=self.title)
         return static_html(self.tree, title=self.title, details=details)
 
     def to_markdown(self) -> str:

@@ -69,6 +69,8 @@ def invoke_params(
         return GeneratorInvokeParams(messages=[UserMessage(content=prompt)] if prompt else [])
     if response_model is not None:
         check_response_model(response_model, stream=False, tools=False)
+    if context is not None and not isinstance(context, str):
+        raise ConfigurationError(f"context is a text, not a {type(context).__name__}.")
     offered = check_tools(tools)
     allowed = _allowed(permissions)
     history = request_messages(prompt, messages=messages, system_prompt=system_prompt)

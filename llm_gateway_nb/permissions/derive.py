@@ -39,9 +39,11 @@ def derive_permission(tool: str, params: Mapping[str, Any] | None, *, root: Root
       holds all files it touches. The exact path where that would be `/` or the home folder.
     - any other value: exactly that value.
 
-    Glob characters of the call are escaped. For arguments that no rule can name (what JSON can't hold, broken Unicode) the
-    rule matches nothing. `root` is the folder that relative paths count from.
+    Glob characters of the call are escaped. For arguments that no rule can name (what JSON can't hold, broken Unicode, no
+    mapping at all) the rule matches nothing. `root` is the folder that relative paths count from.
     """
+    if params is not None and not isinstance(params, Mapping):  # the bare tool would be far more than was meant
+        return ToolPermission(tool=well_formed(tool), params={"": _NOTHING})
     subject = Subject({"name": tool, "arguments": params}, root)
     patterns = {well_formed(name): _pattern(name, subject) for name in subject.arguments if isinstance(name, str)}
     return ToolPermission(tool=well_formed(tool), params=patterns or None)

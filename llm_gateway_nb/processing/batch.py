@@ -60,6 +60,9 @@ async def gather_with_progress(
     Raises:
         Exception: the first failure, as it was raised.
     """
+    if inspect.isawaitable(awaitables):
+        _let_go([awaitables])
+        raise ConfigurationError("gather_with_progress takes a list of awaitables, not one: [llm.agenerate(…), …].")
     items = list(awaitables)
     for item in items:
         if not inspect.isawaitable(item):

@@ -61,7 +61,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, seconds in (("timeout", self.silence), ("total_timeout", self.total)):
-            if seconds is not None and not seconds > 0:
+            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
                 raise ConfigurationError(f"{name} is a number of seconds above 0, or None, not {seconds!r}.")
         if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigurationError(f"max_retries is 0 or more, not {self.retries!r}.")

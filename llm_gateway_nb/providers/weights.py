@@ -105,7 +105,7 @@ def check_name(name: str) -> None:
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ConfigurationError(
         f"There is no local model {name!r}.{hint} Known are {', '.join(sorted(CATALOGUE))}, "
-        "or give the path of a .gguf file."
+        "or give the path of a .gguf file. A model of a service has its provider in front: create_llm('openai', …)."
     )
 
 

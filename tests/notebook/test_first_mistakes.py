@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from llm_gateway_nb import agent_tool, bash_tool, create_agent_harness, create_llm, run
 from llm_gateway_nb.adapters import from_langgraph, from_openai_agents, from_pydantic_ai, from_smolagents
 from llm_gateway_nb.errors import ConfigurationError, GatewayError, ScriptError, UnknownProviderError
+from llm_gateway_nb.processing import gather_with_progress
 from llm_gateway_nb.repl import without_ansi
 from llm_gateway_nb.testing import ScriptedLLM
 from llm_gateway_nb.types import Permissions
@@ -36,6 +37,7 @@ def agent() -> Any:
             {"approvals": "yes"},
             "approvals is 'ask', 'allow', 'deny', 'recorded' or a function of the relay, not 'yes'.",
         ),
+        ({"context": 42}, "context is a text, not a int."),
         ({"budget": 5}, "budget is a dict of limits, of 'tokens', 'usd', 'seconds' and 'calls'"),
     ],
 )
@@ -81,6 +83,11 @@ async def test_a_script_that_is_read_says_that_its_cell_has_to_run_again() -> No
         await llm.agenerate("b")
 
 
+async def test_one_call_in_the_place_of_a_list_is_told_and_leaves_nothing_behind() -> None:
+    with pytest.raises(ConfigurationError, match="takes a list of awaitables, not one"):
+        await gather_with_progress(ScriptedLLM(["One."]).agenerate("a"))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("adapter", [from_langgraph, from_openai_agents, from_pydantic_ai, from_smolagents])
 def test_an_adapter_says_what_it_takes(adapter: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{adapter.__name__} takes .*, not 'agent'"):
@@ -115,7 +122,7 @@ def test_below_a_cell_stands_what_a_person_can_use() -> None:
     assert trace.rstrip().endswith("Is the server running there?")
     assert "mine()" in without_ansi("\n".join(own[-1].traceback))  # nothing of the person's is left out
 
-    assert forgotten[-1].data["text/plain"].endswith("Nothing has run yet: write `await run(…)`.")
+    assert forgotten[-1].data["text/plain"].endswith("Nothing has run yet: put `await` in front of the call.")
     assert "Nothing has run" not in theirs[-1].data["text/plain"]
 
     assert twice[-1].output_type == "execute_result"

@@ -100,3 +100,9 @@ def test_a_value_that_no_rule_can_name_gives_a_rule_that_matches_nothing() -> No
         rule = derive_permission("t", {"x": value})
         for other in (value, "", "?", "\ud800", rule.params and rule.params["x"]):
             assert not matches_permission({"name": "t", "arguments": {"x": other}}, rule)
+
+
+def test_what_holds_no_parameters_gives_a_rule_that_matches_nothing() -> None:
+    rule = derive_permission("bash", "ls")  # type: ignore[arg-type]
+    for arguments in ({}, {"command": "ls"}, None, {"": "ls"}):
+        assert not matches_permission({"name": "bash", "arguments": arguments}, rule)

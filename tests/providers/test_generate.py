@@ -126,7 +126,11 @@ async def test_what_is_no_tool_is_said_in_one_sentence() -> None:
 
 def test_seconds_and_attempts_are_checked() -> None:
     llm = ScriptedLLM([])
-    for options, name in (({"timeout": 0}, "timeout"), ({"total_timeout": -1}, "total_timeout")):
+    for options, name in (
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": "3"}, "timeout"),
+        ({"total_timeout": -1}, "total_timeout"),
+    ):
         with pytest.raises(ConfigurationError, match=f"^{name} is a number of seconds above 0"):
             llm.with_options(**options)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="max_retries is 0 or more"):
