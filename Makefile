@@ -1,6 +1,6 @@
 # `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help binder demo test lint types runtimes unit js browser notebooks matrix bench watching screenshots golden weights chromium install clean
+.PHONY: help binder demo test lint types runtimes kernels unit js browser notebooks matrix bench watching screenshots golden weights chromium install clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -35,7 +35,7 @@ lint: install ## style, and imports that point down
 types: install ## mypy --strict
 	$(BIN)/mypy
 
-unit: install runtimes ## everything without a page: layers, loopback servers, real kernels
+unit: install runtimes kernels ## everything without a page: layers, loopback servers, real kernels
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser and not slow"
 
 notebooks: install weights ## every notebook, executed and compared with what is stored in it
@@ -52,7 +52,7 @@ js: ## the page's side: tsc over its types, node's own test runner (needs node a
 		echo "make: node and npm are not here: types and tests of the panel's page side were NOT run ('apt-get install npm')." >&2; \
 	fi
 
-browser: install chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
+browser: install kernels chromium ## real JupyterLab and Notebook 7 pages in headless Chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns 2 -m browser
 
 matrix: install chromium ## the table of docs/front_ends.md, from the tests
@@ -98,6 +98,9 @@ $(VENV)/.runtimes: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[huggingface,mlx]' || \
 		echo "make: transformers or MLX can't be installed here; their tests are left out, and say so." >&2
 	@touch $@
+
+kernels: install ## an environment for each ipykernel that the tests run on: a minute or two, once; no test waits for it then
+	$(BIN)/python tests/support/kernels.py
 
 install: $(VENV)/.installed
 

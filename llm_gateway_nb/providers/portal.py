@@ -22,6 +22,8 @@ __all__ = ["run_sync"]
 T = TypeVar("T")
 
 _CANCEL_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+"""How often a waiting thread looks up. A signal that arrives in the very instant before it lies down does not wake it."""
 
 
 class _Portal:
@@ -55,8 +57,10 @@ class _Portal:
             else:
                 done.set_result(task.result())
 
-        loop.call_soon_threadsafe(start)
         try:
+            loop.call_soon_threadsafe(start)
+            while not wait([done], timeout=_LOOK_SECONDS).done:
+                pass
             return done.result()
         except BaseException:
             if not done.done():  # ours was interrupted, not the task: it ends with us

@@ -6,7 +6,7 @@ import json
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from support.attacks import ATTACKS, attack_events
 from support.jupyter import Server, open_notebook
 
@@ -89,8 +89,8 @@ r = start(create_agent_harness(ScriptedLLM([["I look at the notes.", call("bash"
     notebook.run(0)
     notebook.wait_done(0)
     notebook.page.get_by_role("button", name="Approve").wait_for()
-    assert notebook.page.locator('[data-lgnb="run"]').filter(visible=True).count() == 0  # the live view is enough
-    notebook.page.wait_for_function(_WRITTEN, timeout=20_000)
+    expect(notebook.page.locator('[data-lgnb="run"]').filter(visible=True)).to_have_count(0)  # the live view is enough
+    notebook.page.wait_for_function(_WRITTEN, timeout=90_000)
     saved = notebook.save()
     html = _static(saved)
     assert "Notes?" in html

@@ -12,7 +12,7 @@ from support.jupyter import Server, open_notebook
 pytestmark = pytest.mark.browser
 
 SETUP = """
-import asyncio, time
+import asyncio, os, time
 from typing import Literal
 from llm_gateway_nb import *
 from llm_gateway_nb.primitives import AsyncQueue, create_passthrough, deferred
@@ -32,7 +32,7 @@ def test_a_primitive_changes_under_its_cell_while_later_cells_push_pop_and_block
         "waiting = [asyncio.create_task(queue.pop()) for _ in '12']",
         "for word in ('<img src=x onerror=alert(1)>', 'two', 'three'): queue.push(word)\n"
         "answer.resolve(42); stream.push('a'); print(await anext(aiter(stream.iterable)))",
-        "queue.push('blocked')\ntime.sleep(4)",
+        "queue.push('blocked')\nwhile not os.path.exists('go_on'): time.sleep(0.01)",
     ]
     notebook = open_notebook(browser, server, cells)
     page = notebook.page
@@ -60,6 +60,7 @@ def test_a_primitive_changes_under_its_cell_while_later_cells_push_pop_and_block
     # The static twin is hidden as long as the view lives, and all there is once the kernel is gone.
     twins = page.locator(".lgnb-static")
     assert [twin.evaluate(VISIBLE) for twin in twins.all()] == [False] * 3
+    (server.folder / "go_on").touch()
     notebook.wait_done(6)
     saved = notebook.save()
     assert saved.cells[1].outputs[1].data["text/plain"] == "AsyncQueue(length=0)"

@@ -16,6 +16,8 @@ from nbclient import NotebookClient
 from support.frontend import Cell, FrontEnd, open_front_end
 from support.kernels import KERNELS, kernel_python
 
+from llm_gateway_nb.notebook.approvals import _READY_SECONDS
+
 pytestmark = pytest.mark.kernel
 
 SETUP = """
@@ -35,6 +37,14 @@ def asked_by():
     return [thread.name for thread in threading.enumerate() if "llm_gateway_nb" in thread.name]
 """
 READY = "import sys; sys.modules['llm_gateway_nb.notebook.approvals']._READY_SECONDS = {}"
+TIME_PASSES = """
+import os
+from tests.support.clock import jump
+async def time_passes():
+    while not os.path.exists({!r}): await asyncio.sleep(0.01)
+    jump(60)
+passing = asyncio.create_task(time_passes())
+"""
 GIVEN = "'Note it.', tools=[note]"
 SAY = "print(r.text, LOG)"
 ASKS = 'note wants to run: {"word": "one"}\nApprove? [y/N] '
@@ -55,20 +65,21 @@ def console(console_kernel: FrontEnd) -> FrontEnd:
 
 
 def asked(console: FrontEnd, times: int = 1) -> None:
-    console.wait(lambda: len(console.questions) >= times, "question by input()", 30)
+    console.wait(lambda: len(console.questions) >= times, "question by input()")
 
 
 def ended(console: FrontEnd, cell: Cell) -> str:
-    console.wait(lambda: cell.done, f"the end of {cell.code!r}", 30)
+    console.wait(lambda: cell.done, f"the end of {cell.code!r}")
     return cell.text
 
 
 def test_a_console_is_asked_by_input_once_no_page_has_come_for_five_seconds(console: FrontEnd) -> None:
-    console.execute(READY.format(5.0))
+    assert _READY_SECONDS == 5
+    console.execute(READY.format(1.0))
     cell = console.submit(f"r = await run(asking('one'), {GIVEN})\n{SAY}")
     started = time.monotonic()
     asked(console)
-    assert time.monotonic() - started > 4
+    assert time.monotonic() - started > 0.9
     assert console.questions == [ASKS]
     console.answer("y")
     assert ended(console, cell) == "All is noted. ['one']"
@@ -105,16 +116,20 @@ def test_a_started_run_asks_the_console_in_the_cell_that_is_running(console: Fro
 
 
 @pytest.mark.parametrize("how", ["timeout", "interrupt"])
-def test_a_withdrawn_question_takes_no_line_that_was_meant_for_another(console: FrontEnd, how: str) -> None:
-    timeout = ", relay_timeout=1" if how == "timeout" else ""
+def test_a_withdrawn_question_takes_no_line_that_was_meant_for_another(
+    console: FrontEnd, how: str, tmp_path: Path
+) -> None:
+    timeout = ", relay_timeout=60" if how == "timeout" else ""
+    console.execute(TIME_PASSES.format(str(tmp_path / "now")))
     cell = console.submit(f"r = await run(asking('one'), {GIVEN}{timeout})\n{SAY}")
     asked(console)
+    (tmp_path / "now").touch()
     if how == "interrupt":
         console.interrupt()
     ended(console, cell)
     assert cell.error == ("KeyboardInterrupt" if how == "interrupt" else None)
     if how == "timeout":
-        assert console.evaluate("'Nobody answered within 1 second.' in r.transcript()") == "True"
+        assert console.evaluate("'Nobody answered within 60 seconds' in r.transcript()") == "True"
     console.execute("while asked_by(): await asyncio.sleep(0.01)")
     cell = console.submit("print('mine is', input('Yours? '))")
     asked(console, 2)
@@ -140,9 +155,9 @@ def test_doctor_in_a_kernel_without_a_page_says_what_is_known(console: FrontEnd)
 
 
 CELLS = [
-    SETUP,
+    SETUP + READY.format(3600.0),
     f"r = await run(asking('one'), {GIVEN})\n{SAY}",
-    f"r = run_sync(asking('one'), {GIVEN}, relay_timeout=60)\n{SAY}",
+    f"r = run_sync(asking('one'), {GIVEN}, relay_timeout=3600)\n{SAY}",
     f"r = await start(asking('one'), {GIVEN})\n{SAY}",
     "print(doctor())",
 ]
@@ -158,9 +173,6 @@ def test_nbclient_is_told_no_at_once_and_which_rule_would_make_it_yes(tmp_path: 
             output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in cell.outputs
         )
         assert "All is noted. []" in shown
-        started = cell.metadata.execution["iopub.execute_input"], cell.metadata.execution["iopub.status.idle"]
-        seconds = [time.mktime(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S")) for at in started]
-        assert seconds[1] - seconds[0] < 4, "at once"
         if "start(" not in cell.source:
             assert rule in shown
     assert "approvals nobody: the front end takes no input" in notebook.cells[-1].outputs[0].text
@@ -191,7 +203,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., pexpect.spawn]]:
 
     def start(*arguments: str) -> pexpect.spawn:
         child = pexpect.spawn(
-            sys.executable, list(arguments), cwd=str(tmp_path), encoding="utf-8", timeout=40, echo=False
+            sys.executable, list(arguments), cwd=str(tmp_path), encoding="utf-8", timeout=100, echo=False
         )
         spawned.append(child)
         return child
@@ -253,7 +265,7 @@ def test_ctrl_c_at_the_question_stops_a_script_cleanly(tmp_path: Path, spawn: Ca
 
 def test_a_script_in_a_pipe_is_told_no_at_once(tmp_path: Path) -> None:
     path = script(tmp_path, f"r = run_sync(asking('one'), {GIVEN})\n{SAY}\nprint(r.transcript())\nprint(doctor())")
-    done = subprocess.run([sys.executable, path], input="y\n", capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, path], input="y\n", capture_output=True, text=True, timeout=100, check=True)
     assert "All is noted. []" in done.stdout
     assert "permissions={'allowlist': [" in done.stdout
     assert "approvals nobody: standard input is no terminal" in done.stdout

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.frontend import FrontEnd, open_front_end
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(480)]
 
 AGENTS = 200
 ASKING = 40
@@ -136,7 +136,7 @@ def test_two_hundred_agents_with_panels_lose_nothing_and_every_button_works(fron
         page.act()
         return cell.done
 
-    front_end.wait(over, "the end of all agents", 180)
+    front_end.wait(over, "the end of all agents", 300)
     assert cell.error is None, cell.outputs
     told = json.loads(cell.text.splitlines()[-1])
     assert (told["most"], told["asked"], told["reasons"]) == (AGENTS, ASKING, ["final"])

@@ -197,7 +197,7 @@ def test_a_rejection_that_nobody_awaits_makes_no_noise_at_exit() -> None:
         "kept = deferred()\n"
         "kept.reject(ValueError('nobody cares'))\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=150, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 

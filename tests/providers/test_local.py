@@ -334,5 +334,5 @@ def test_nothing_is_printed_and_an_exit_with_a_loaded_model_is_clean(tiny_path: 
         f"llm = create_llm('local', {str(tiny_path)!r}, n_threads=1, n_ctx=512)\n"
         "print(asyncio.run(llm.agenerate('Hi.', max_tokens=4)).output_tokens)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "4", "")

@@ -211,7 +211,7 @@ def test_processes_that_want_the_same_fetch_it_once(hub: Hub, cache: Path) -> No
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    said = [process.communicate(timeout=60)[0].strip() for process in running]
+    said = [process.communicate(timeout=150)[0].strip() for process in running]
     assert said == [str(cache / FILE)] * 3
     assert len(hub.requests) == 1
 
@@ -248,7 +248,7 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_the_command_line_says_in_one_sentence_what_is_wrong() -> None:
     command = [sys.executable, "-m", "llm_gateway_nb.providers.weights", "smolm2-135m"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 1
     assert "Did you mean 'smollm2-135m'" in done.stderr
     assert "Traceback" not in done.stderr

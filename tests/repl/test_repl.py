@@ -43,7 +43,7 @@ async def test_output_comes_as_it_is_printed_and_the_streams_are_told_apart(repl
         "import sys, time, os\nprint('first', flush=True)\nwhile not os.path.exists('gate'): time.sleep(0.01)\n"
         "print('warn', file=sys.stderr)\nprint('last', 1, 2)"
     )
-    result = await repl.execute(code, timeout=30, on_output=look)
+    result = await repl.execute(code, timeout=100, on_output=look)
     assert (result.stdout, result.stderr, result.error) == ("first\nlast 1 2\n", "warn\n", None)
     assert seen[0] == Piece("stdout", "first\n")
     assert "".join(piece.text for piece in seen if piece.kind == "stderr") == "warn\n"

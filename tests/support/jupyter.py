@@ -34,7 +34,7 @@ _CHROMIUM = (
 )
 _NOT_OURS = ("reading 'schema'", "filebrowser:open-path", "ResizeObserver loop", "create_subshell_request")
 """What Notebook 7.6 and JupyterLab 4.6 raise by themselves: at their start, and where a kernel goes away."""
-_START_SECONDS = 90
+_START_SECONDS = 120
 _NEWS = "@jupyterlab/apputils-extension:notification"
 
 
@@ -185,7 +185,7 @@ class NotebookPage:
         """Run a cell; does not wait."""
         self.page.evaluate(_RUN, cell)
 
-    def execute(self, *cells: str, seconds: float = 60) -> list[str]:
+    def execute(self, *cells: str, seconds: float = 90) -> list[str]:
         """Other cells in place of all, run one after the other to their ends; what each has printed."""
         self.replace(*cells)
         for number in range(len(cells)):
@@ -207,7 +207,7 @@ class NotebookPage:
     def run_all(self) -> None:
         self.page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
-    def wait_done(self, cell: int, seconds: float = 30) -> None:
+    def wait_done(self, cell: int, seconds: float = 90) -> None:
         """Until the cell has its number: it has run to its end."""
         self.page.wait_for_function(_DONE, arg=cell, timeout=seconds * 1000)
 
@@ -266,7 +266,7 @@ def open_notebook(
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", device_scale_factor=2
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     notebook = NotebookPage(context.new_page(), server, server.write(cells, kernel=kernel), front_end)
     notebook.load()
     if dark:
@@ -280,7 +280,7 @@ def _joined(text: str | list[str]) -> str:
     return text if isinstance(text, str) else "".join(text)
 
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 _CELL = "window.jupyterapp.shell.currentWidget.content.widgets[cell]"
 _KERNEL_READY = """() => {

@@ -1,8 +1,8 @@
 """The kernels of the matrix: an environment for each ipykernel that behaves differently, built once and kept.
 
-They live in `.venvs/` at the root of the repository. An environment is built when it is first asked for and again when
-its requirements change, the project's own among them; delete the folder to take in newer releases. The project is
-importable in them from its sources.
+They live in `.venvs/` at the root of the repository. An environment is built by `make kernels`, or when a test first asks
+for it, and again when its requirements change, the project's own among them; delete the folder to take in newer releases.
+The project is importable in them from its sources.
 """
 
 from __future__ import annotations
@@ -70,3 +70,8 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)!r} failed:\n{done.stdout}{done.stderr}")
+
+
+if __name__ == "__main__":
+    for each in KERNELS:
+        kernel_python(each)

@@ -80,7 +80,9 @@ def hold(coro: Coroutine[Any, Any, T]) -> T:
         case "own loop":
             # With a factory of its own the runner leaves the thread's current event loop as it is.
             with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-                return runner.run(coro)
+                return runner.run(
+                    until(coro, heartbeat=1.0)
+                )  # else an interrupt just before the loop lies down is late
         case "refused":
             coro.close()  # it never starts: no warning on top of the error
             raise ConfigurationError(f"A synchronous call cannot wait here: {way.reason}.")

@@ -36,7 +36,7 @@ _LOOP_PARTS = (
     "_timer_cancelled_count",
 )
 _HANDLE_PARTS = ("_cancelled", "_context", "_run", "_scheduled", "_when")
-_LONGEST_SELECT_SECONDS = 24 * 3600.0  # as asyncio: some selectors refuse longer ones
+_LONGEST_SELECT_SECONDS = 1.0  # a signal that arrives in the very instant before it does not end it
 _BACK_OFF_SECONDS = 0.01
 
 
@@ -98,7 +98,7 @@ def _turn(inner: Any, put_off: dict[int, asyncio.Handle]) -> None:
     elif timers:
         timeout = min(max(timers[0]._when - inner.time(), 0.0), _LONGEST_SELECT_SECONDS)
     else:
-        timeout = None
+        timeout = _LONGEST_SELECT_SECONDS
     inner._process_events(inner._selector.select(timeout))
     due = inner.time() + inner._clock_resolution
     while timers and timers[0]._when < due:
