@@ -45,10 +45,15 @@ STATIC = {
 def register() -> None:
     """Tell the kernel's IPython, if this process is one. Doing it again changes nothing."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    shell = get_ipython() if get_ipython is not None else None
+    shell: Any = get_ipython() if get_ipython is not None else None
+    if shell is None:
+        return
+    formatter = shell.display_formatter
+    plain = formatter.formatters["text/plain"]
+    if CoroutineType not in plain:
+        plain.for_type(CoroutineType, _coroutine)
     if getattr(shell, "kernel", None) is None:
         return
-    formatter: Any = shell.display_formatter  # type: ignore[union-attr]  # a kernel has a shell
     for module, names in LIVING.items():
         for name in names:
             formatter.ipython_display_formatter.for_type_by_name(f"{__package__}.{module}", name, _show_living)
@@ -59,9 +64,6 @@ def register() -> None:
     before = html.lookup_by_type(list) if list in html else None
     if not isinstance(before, _ListHtml):
         html.for_type(list, _ListHtml(before))
-    plain = formatter.formatters["text/plain"]
-    if CoroutineType not in plain:
-        plain.for_type(CoroutineType, _coroutine)
 
 
 def _show_living(thing: Any) -> None:

@@ -13,14 +13,15 @@ from types import FrameType, TracebackType
 __all__ = ["render"]
 
 _HERE = str(Path(__file__).parent)
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_STDLIB = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 
 
 def render(error: BaseException) -> list[str]:
     """The traceback of `error` as IPython shows it, cut where our code begins.
 
     Nothing of the person's is hidden: where their code was called from ours, or failed below this error, all of it is
-    shown; so it is after `%xmode Verbose`.
+    shown. `traceback.print_exception(error)` has the rest; `%xmode Verbose` has not, because it would print the values of
+    our arguments, and a key is one.
     """
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
     shell = get_ipython()
@@ -28,7 +29,7 @@ def render(error: BaseException) -> list[str]:
         return traceback.format_exception(error)
     formatter = shell.InteractiveTB
     above = _above_ours(error)
-    if above is None or formatter.mode == "Verbose":
+    if above is None:
         whole: list[str] = formatter.structured_traceback(type(error), error, error.__traceback__, tb_offset=1)
         return whole
     lines: list[str] = formatter.structured_traceback(type(error), copy(error), above, tb_offset=0)
@@ -72,4 +73,5 @@ def _is_ours(frame: FrameType) -> bool:
 
 def _is_theirs(frame: FrameType) -> bool:
     name = frame.f_code.co_filename
-    return not name.startswith((_HERE, "<frozen", *_LIBRARIES)) or name.startswith("<ipython")
+    library = name.startswith((_HERE, "<frozen", *_STDLIB)) or "/site-packages/" in name or "/dist-packages/" in name
+    return not library

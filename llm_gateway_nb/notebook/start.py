@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,14 @@ def start(
     Args:
         source: a harness, and then `prompt` or `messages` go in; or any async iterable of events.
         prompt: the person's turn; comes after `messages`.
+        system_prompt: how the model is to behave.
+        messages: a history to go on from, such as `result.messages`.
         media: images and documents that go with the prompt: paths, bytes, or content parts.
-        permissions: what may run without asking; what no rule allows asks.
+        tools: what the model may call: `bash_tool`, `read_tool`, …, and functions with `@tool`.
+        permissions: what may run without asking; what no rule allows asks. Such as
+            `{"allowlist": ["read", {"tool": "bash", "params": {"command": "git status *"}}]}`.
         policy: a ceiling that no permission and no click can pass.
+        model: which one, where the harness serves several.
         response_model: a pydantic class; the answer as an instance of it is `RunResult.output`.
         context: more context for the model.
         panel: show it; False runs unseen.
@@ -136,6 +142,17 @@ def run_sync(
         ConfigurationError: something is missing or of the wrong kind; nothing was started.
     """
     return hold(_run(source, prompt, **_given(locals())))
+
+
+def _with_arguments(doc: str | None) -> str:
+    """`run?` is the first thing that a person looks up, so it has the arguments, too; here they stand once."""
+    arguments = "Args:" + cleandoc(start.__doc__ or "").partition("Args:")[2].partition("Raises:")[0]
+    before, raises, after = cleandoc(doc or "").partition("Raises:")
+    return f"{before}{arguments}{raises}{after}"
+
+
+for _function in (run, run_sync):
+    _function.__doc__ = _with_arguments(_function.__doc__)
 
 
 _NOT_OPTIONS = frozenset({"source", "prompt", "model_settings"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from inspect import signature
+from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -136,6 +136,21 @@ class ToolDefinition(WireModel):
     def json_schema(self) -> dict[str, Any]:
         """The JSON Schema of the input, as services want it."""
         return self._schema_to_wire(self.schema_)
+
+    def getdoc(self) -> str:
+        """What IPython shows for `bash_tool?`: what the model is told of it, and which options it has."""
+        parameters = [
+            f"    {name}: {spec.get('description') or spec.get('type') or 'anything'}"
+            for name, spec in self.json_schema().get("properties", {}).items()
+        ]
+        maker = getattr(self._configure, "func", self._configure)
+        options = getdoc(maker) if maker is not None else None
+        parts = [self.description]
+        if parameters:
+            parts.append("\n".join(["The model gives:", *parameters]))
+        if options:
+            parts.append(f"Called with options it gives a copy. {options}")
+        return "\n\n".join(parts)
 
     def __call__(self, *called: Any, **options: Any) -> ToolDefinition:
         """A copy with other options: those of the tool's maker, or `name`, `description`, `timeout_seconds`, ….

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from llm_gateway_nb import agent_tool, bash_tool, create_agent_harness, create_llm, run
+from llm_gateway_nb import agent_tool, bash_tool, create_agent_harness, create_llm, run, run_sync, start
 from llm_gateway_nb.adapters import from_langgraph, from_openai_agents, from_pydantic_ai, from_smolagents
 from llm_gateway_nb.errors import ConfigurationError, GatewayError, ScriptError, UnknownProviderError
 from llm_gateway_nb.processing import gather_with_progress
@@ -92,6 +92,14 @@ async def test_one_call_in_the_place_of_a_list_is_told_and_leaves_nothing_behind
 def test_an_adapter_says_what_it_takes(adapter: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{adapter.__name__} takes .*, not 'agent'"):
         adapter("agent")
+
+
+def test_help_has_what_a_person_looks_up() -> None:
+    for function in (run, run_sync, start):
+        assert "approvals: who answers questions" in str(function.__doc__)
+        assert str(function.__doc__).count("Raises:") == 1
+    assert "    command: The command, as typed into bash." in bash_tool.getdoc()
+    assert "max_output: characters of output that the model reads" in bash_tool.getdoc()
 
 
 CELLS = [
