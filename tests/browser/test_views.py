@@ -40,7 +40,7 @@ def test_a_primitive_changes_under_its_cell_while_later_cells_push_pop_and_block
         notebook.run(cell)
         notebook.wait_done(cell)
     queue, answer, stream = (
-        page.get_by_role("region", name=name) for name in ("AsyncQueue", "Deferred", "Passthrough")
+        page.get_by_role("group", name=name, exact=True) for name in ("AsyncQueue", "Deferred", "Passthrough")
     )
     expect(queue).to_contain_text("empty")
     expect(answer).to_contain_text("pending")
@@ -108,7 +108,7 @@ def test_a_tool_is_called_by_hand_and_permissions_are_edited(browser: Browser, s
     expect(form).to_contain_text("looking")
     expect(page.locator(".lgnb img")).to_have_count(0)
 
-    rules = page.get_by_role("region", name="Permissions")
+    rules = page.get_by_role("group", name="Permissions", exact=True)
     arguments = rules.get_by_label("Arguments of the call to try")
     arguments.fill("git status && rm -r x")
     rules.get_by_role("button", name="Try").click()

@@ -8,22 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from support.attacks import ATTACKS, attack_events
 from support.jupyter import browser as launched_browser
+from support.stage import ASK, MARKDOWN, START, Stage, say, text
 
 from llm_gateway_nb.graph.fold import fold_answer, fold_event
-from llm_gateway_nb.graph.tree import RunTree
 from llm_gateway_nb.notebook.markdown import markdown
-from llm_gateway_nb.notebook.panel import RunPanel
 from llm_gateway_nb.types import (
     BudgetRelayEvent,
     ErrorEvent,
     HarnessEndEvent,
     HarnessStartEvent,
     ReasoningEvent,
-    RelayEvent,
     RelayResponse,
     ReplInputEvent,
     ReplOutputEvent,
@@ -37,70 +34,6 @@ from llm_gateway_nb.types import (
 )
 
 pytestmark = pytest.mark.browser
-
-SETUP = """async ([source, title]) => {
-  window.sent = []; window.long = []; window.alerts = 0; window.alert = () => window.alerts++;
-  new PerformanceObserver((list) => list.getEntries().forEach((e) => long.push(e.duration))).observe({ type: "longtask" });
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  const widget = (await import(url)).default();
-  const handlers = {};
-  const model = {
-    get: (name) => ({ title })[name],
-    on: (name, f) => (handlers[name] ??= []).push(f),
-    off: (name, f) => (handlers[name] = (handlers[name] ?? []).filter((g) => g !== f)),
-    send: (message) => sent.push(message),
-  };
-  window.handlers = handlers;
-  window.emit = (name, message) => (handlers[name] ?? []).forEach((f) => f(message));
-  window.stopModel = widget.initialize({ model });
-  window.show = (id) => {
-    const el = document.createElement("div");
-    el.id = id;
-    document.body.append(el);
-    return widget.render({ model, el });
-  };
-  window.removeFirst = show("first");
-}"""
-
-
-class Stage:
-    """One run, its panel, and a page that shows it."""
-
-    def __init__(self, page: Page, title: str = "A run") -> None:
-        self.page = page
-        self.tree = RunTree()
-        self.panel = RunPanel(self.tree, title=title)
-        self.messages: list[dict[str, Any]] = []
-        self.panel.send = self.messages.append
-        self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.set_content("<!doctype html><meta charset=utf-8><body></body>")
-        page.add_style_tag(content=RunPanel._css)
-        page.evaluate(SETUP, [str(self.panel._esm), title])
-
-    def fold(self, *events: Any) -> None:
-        for event in events:
-            fold_event(self.tree, event)
-        self.show()
-
-    def show(self) -> None:
-        self.panel.flush()
-        messages, self.messages[:] = list(self.messages), []
-        for message in messages:
-            self.emit(message)
-
-    def emit(self, message: dict[str, Any]) -> None:
-        self.page.evaluate("(message) => emit('msg:custom', message)", message)
-
-    @property
-    def sent(self) -> list[dict[str, Any]]:
-        """What the page has said, but for asking whether it has all."""
-        return [m for m in self.page.evaluate("sent") if m["k"] != "ready"]
-
-
-def say(panel: RunPanel, content: Any) -> None:
-    """What a page says."""
-    panel._on_custom(panel, content, [])
 
 
 @pytest.fixture(scope="module")
@@ -116,22 +49,6 @@ def stage(chromium: Browser) -> Iterator[Stage]:
     yield stage
     page.close()
     assert stage.errors == []
-
-
-START = HarnessStartEvent(run_id="r", model="scripted", max_iterations=4)
-ASK = RelayEvent(
-    run_id="r",
-    id="q1",
-    tool_call_id="c1",
-    tool="bash",
-    params={"command": "wc -l notes.txt"},
-    rule={"tool": "bash", "params": {"command": "wc *"}},
-    why="no rule allows it",
-)
-
-
-def text(content: str, event_id: str = "t", run_id: str = "r") -> TextEvent:
-    return TextEvent(run_id=run_id, id=event_id, content=content)
 
 
 # -- what is shown -----------------------------------------------------------------------------------------------------
@@ -616,39 +533,6 @@ def test_no_markup_of_a_model_becomes_an_element(stage: Stage) -> None:
     assert requests == []
 
 
-MARKDOWN = """# One
-
-Two lines
-with **bold**, *slanted*, ***both***, `code`, ~~gone~~, [a link](https://x.org/a_(b)), <https://y.org>, snake_case_names.
-2 * 3 * 4, \\*stars\\*, **half, ![cat](http://leak.invalid/x.png)
-
-1. first
-   - inner **one**
-   - inner two
-2. second
-
-- [x] done
-- [ ] not
-
-| left | right |
-|:--|--:|
-| `a` | 1 |
-| b | 2 |
-
-> quoted
-> *twice*
-
-```python
-def f(x):
-    return x  # all
-
-print("end")
-```
-
-***
-### Last
-"""
-
 SKELETON = """(root) => {
   const kept = new Set(["p", "strong", "em", "s", "code", "a", "ul", "ol", "li", "table", "tr", "th", "td", "blockquote", "hr", "pre", "h3", "h4", "h5"]);
   const walk = (node) => {
@@ -670,111 +554,6 @@ def test_markdown_looks_the_same_live_and_saved(stage: Stage) -> None:
     live = stage.page.locator(".lgnb-text").evaluate(SKELETON)
     stage.page.set_content(f"<div id=saved>{markdown(MARKDOWN)}</div>")
     assert stage.page.locator("#saved").evaluate(SKELETON) == live
-
-
-# -- for all -----------------------------------------------------------------------------------------------------------
-
-
-def everything(stage: Stage) -> None:
-    """A run with a bit of all that a panel shows, one question of a subagent open."""
-    stage.fold(
-        UserEvent(run_id="u", content="How many lines?"),
-        START,
-        ReasoningEvent(run_id="r", id="th", content="Count them."),
-        text(MARKDOWN),
-        ToolCallEvent(run_id="r", id="c9", name="patch", input={"path": "a.py", "patch": "@@ -1 +1 @@\n-a\n+b\n"}),
-        ToolResultEvent(run_id="r", id="c9", name="patch", output="\x1b[31mno\x1b[0m", status="error"),
-        ReplInputEvent(run_id="r", id="i", code="print(1)  # one", iteration=1),
-        ReplOutputEvent(run_id="r", id="i", stdout="1", done=True, error="\x1b[31mValueError\x1b[0m: x", duration_ms=3),
-        ToolCallEvent(run_id="r", id="c0", name="agent", input={"task": "look at the notes"}),
-        HarnessStartEvent(run_id="s", parent_id="c0", model="small"),
-        ASK.model_copy(update={"run_id": "s", "parent_id": "c0"}),
-        UsageEvent(run_id="r", input_tokens=1200, output_tokens=34),
-    )
-    expect(stage.page.get_by_role("button", name="Approve").first).to_be_visible()
-    stage.page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
-
-
-AXE = {
-    "resultTypes": ["violations"],
-    "rules": {"heading-order": {"enabled": False}},
-}  # the headings are the model's own
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_to_complain_of(stage: Stage, theme: str) -> None:
-    page = stage.page
-    if theme == "dark":
-        page.evaluate("document.body.dataset.jpThemeLight = 'false'")
-        page.add_style_tag(content=DARK)
-    everything(stage)
-    page.get_by_role("button", name="Edit").first.click()
-    page.get_by_role("button", name="Search").click()
-    page.get_by_role("button", name="Copy or save").click()
-    found = Axe().run(page, context=".lgnb", options=AXE)
-    assert found.violations_count == 0, found.generate_report()
-
-
-DARK = """body { --jp-layout-color0: #111; --jp-layout-color1: #212121; --jp-content-font-color1: #fff; background: #111 }
-body { --jp-brand-color1: #64b5f6 }"""
-
-
-@pytest.mark.parametrize("how", ["320 pixels wide", "zoomed to 200 %", "in forced colours, without motion"])
-def test_nothing_is_cut_off(stage: Stage, how: str) -> None:
-    page = stage.page
-    match how:
-        case "320 pixels wide":
-            page.set_viewport_size({"width": 320, "height": 700})
-        case "zoomed to 200 %":
-            page.evaluate("document.documentElement.style.zoom = 2")
-        case _:
-            page.emulate_media(forced_colors="active", reduced_motion="reduce")
-    everything(stage)
-    boxes = page.locator(".lgnb, .lgnb-head, .lgnb-body, .lgnb-dock, .lgnb-relay, .lgnb-tool, .lgnb-repl")
-    assert (
-        boxes.evaluate_all("all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.className)") == []
-    )
-    for name in ("Approve", "Deny", "Stop", "Search"):
-        box = page.get_by_role("button", name=name, exact=True).first.bounding_box()
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= page.evaluate("innerWidth")
-    if "motion" in how:
-        assert page.evaluate("document.getAnimations().length") == 0
-
-
-def test_everything_can_be_reached_and_done_with_the_keyboard(stage: Stage) -> None:
-    page = stage.page
-    everything(stage)
-    reached: list[str] = []
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        name = page.evaluate(
-            "(document.activeElement.getAttribute('aria-label') || document.activeElement.textContent).trim().slice(0, 40)"
-        )
-        reached.append(name)
-    wanted = (
-        "Question",
-        "Answer the question",
-        "Stop",
-        "Search",
-        "Fold or unfold all",
-        "Copy or save",
-        "Approve",
-        "Deny",
-        "Edit",
-        "The run",
-    )
-    for want in wanted:
-        assert any(name.startswith(want) for name in reached), want
-    top = page.locator(".lgnb-dock").get_by_role("group", name="Question")
-    page.get_by_role("button", name="Answer the question").focus()
-    page.keyboard.press("Enter")
-    expect(top).to_be_focused()
-    page.keyboard.press("d")
-    page.keyboard.type("not now")
-    page.keyboard.press("Enter")
-    assert stage.sent == [{"k": "relay", "id": "q1", "approved": False, "reason": "not now"}]
 
 
 # -- how much ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ export class CardView {
     this.element = h("div", "", this.card, this.note);
     this.element.className = "lgnb lgnb-thing";
     this.element.setAttribute("data-lm-suppress-shortcuts", "true");
-    this.element.setAttribute("role", "region");
+    this.element.setAttribute("role", "group");
     this.element.setAttribute("aria-label", shown(String(picture.card?.title ?? "")));
     host.append(this.element);
     this.show(picture, { dead: false, late: false });

@@ -1,4 +1,4 @@
-import { button, h, iconButton, isOff, setOff } from "./dom.js";
+import { button, h, iconButton, setOff } from "./dom.js";
 import { count, duration, money, RUN_WORDS, shown } from "./format.js";
 import { Menu } from "./menu.js";
 
@@ -25,9 +25,7 @@ export class Header {
     this.time = h("span", "time");
     this.question = button("jump", "", on.goToQuestion);
     this.leave = on.leave;
-    this.stop = button("stop", "Stop", () => {
-      if (!isOff(this.stop)) on.stop();
-    });
+    this.stop = button("stop", "Stop", on.stop);
     this.menu = new Menu(on.pick);
     this.tools = h("span", "tools", iconButton("search", "Search", on.search), iconButton("fold", "Fold or unfold all", on.fold), this.menu.element);
     this.element = h(

@@ -67,10 +67,10 @@ export class Question {
 
   settled() {
     if (this.done === undefined) {
+      const hadFocus = this.element.contains(document.activeElement); // before it can't be focused any more
       this.done = h("div", "answer");
       this.element.className = "lgnb-relay-done";
       for (const name of ["tabindex", "role", "aria-label", "aria-keyshortcuts"]) this.element.removeAttribute(name);
-      const hadFocus = this.element.contains(document.activeElement);
       this.element.replaceChildren(this.done);
       if (hadFocus) {
         this.done.tabIndex = -1;

@@ -12,14 +12,13 @@ const WORDS = {
   invalid: ["not called", "bad"],
   cancelled: ["stopped", "quiet"],
 };
-let forms = 0;
 
 /** A tool's parameters as a form, and what came of the last call. What is typed stays; the rest is drawn as Python says. */
 export class ToolForm {
   /** @param {any} props @param {(message: object) => void} send */
   constructor(props, send) {
     this.send = send;
-    this.id = `lgnb-form-${++forms}`;
+    this.id = `lgnb-form-${Math.random().toString(36).slice(2)}`; // each widget has this module for itself: no counting
     /** @type {Map<string, { field: Field, input: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement, error: HTMLElement }>} */
     this.inputs = new Map();
     this.element = h("form", "form");

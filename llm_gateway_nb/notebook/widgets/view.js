@@ -267,6 +267,7 @@ export class View {
   }
 
   stop() {
+    if (this.store.stopping) return;
     this.store.stopping = true;
     this.send({ k: "stop" });
     this.store.changed();
