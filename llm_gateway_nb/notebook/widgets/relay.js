@@ -111,7 +111,7 @@ export class Question {
     element.addEventListener("keydown", (event) => {
       event.stopPropagation(); // the notebook's own shortcuts
       if (event.target !== element || event.ctrlKey || event.metaKey || event.altKey || this.yes?.disabled) return;
-      if (event.repeat || performance.now() - this.arrived < LOOK_MS) return; // nobody has read it yet
+      if (event.repeat || event.timeStamp - this.arrived < LOOK_MS) return; // nobody has read it yet
       if (event.key === "a") this.yes?.click();
       else if (event.key === "d") this.no?.click();
       else return;
