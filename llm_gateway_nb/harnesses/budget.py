@@ -57,8 +57,8 @@ def with_budget(
     ) -> AsyncGenerator[HarnessEvent, None]:
         env = params.env or InvokeEnv()
         shared = env.shared if env.shared is not None else {}
-        root = key not in shared
         ledger: Ledger = shared.setdefault(key, Ledger(limits))
+        root = ledger.begin()
         params = params.model_copy(
             update={"env": env.model_copy(update={"shared": shared, "budgets": (*env.budgets, ledger)})}
         )
@@ -95,18 +95,30 @@ async def _cut(
     """Any other one: it is asked before it begins and after each model call, and cut off."""
     open_runs: dict[str, str | None] = {}
     parent_id = params.env.parent_id if params.env else None
-    own = ""
+    own, asked_first = "", False
     if isinstance(inner, LLM):
         own = new_id()
         async for question in ledger.check(own, parent_id):
+            if not asked_first:
+                asked_first = True
+                yield HarnessStartEvent(run_id=own, parent_id=parent_id, model=inner.model)
             yield question
         if ledger.stopped is not None:
             yield HarnessEndEvent(run_id=own, parent_id=parent_id, reason="budget", iterations=0)
             return
         ledger.count_call()
+    if asked_first:  # the question began a run: the model's answer is a turn of it
+        env = (params.env or InvokeEnv()).model_copy(update={"parent_id": own})
+        params = params.model_copy(update={"env": env})
+        open_runs[own] = parent_id
     async with aclosing(as_generator(inner.invoke(params))) as events:
         async for event in events:
             ledger.count(event, asked)
+            if asked_first and event.parent_id == own and isinstance(event, HarnessStartEvent | HarnessEndEvent):
+                if isinstance(event, HarnessEndEvent):
+                    del open_runs[own]
+                    yield event.model_copy(update={"run_id": own, "parent_id": parent_id})
+                continue
             yield event
             match event:
                 case HarnessStartEvent():

@@ -55,7 +55,7 @@ class Ledger:
         self._since: float | None = None
         self._held: set[str] = set()  # open questions: time in which a person is asked does not count
         self._timer: asyncio.TimerHandle | None = None
-        self._ended = False
+        self._ended = True
 
     # -- what is used ------------------------------------------------------------------------------------------------
 
@@ -85,6 +85,14 @@ class Ledger:
     def count_call(self) -> None:
         """A model is about to be called."""
         self.used["calls"] += 1
+
+    def begin(self) -> bool:
+        """Somebody runs on this budget; true if they are the first of a tree. A tree that comes after one that was stopped
+        asks anew: what was used stays used, and what was refused was refused to that one."""
+        first, self._ended = self._ended, False
+        if first:
+            self.stopped = None
+        return first
 
     def start_clock(self) -> None:
         """Seconds count from now on, but for those in which a person is asked."""

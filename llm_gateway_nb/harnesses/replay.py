@@ -65,8 +65,15 @@ class Replay:
         Raises:
             ReplayError: at once: no invoke was recorded with these messages. It shows the diff.
         """
-        params = GeneratorInvokeParams.of(params, fields)
-        return self._events(self._find(params).events if params.messages else self.recording.events)
+        return self._events(self.timed(GeneratorInvokeParams.of(params, fields)))
+
+    def timed(self, params: GeneratorInvokeParams) -> Sequence[Timed]:
+        """What `invoke` gives, each event with the second in which it came.
+
+        Raises:
+            ReplayError: no invoke was recorded with these messages.
+        """
+        return self._find(params).events if params.messages else self.recording.events
 
     def __aiter__(self) -> AsyncGenerator[HarnessEvent, None]:
         return self.invoke()

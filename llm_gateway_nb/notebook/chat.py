@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.approvals import Approvals, check_approvals
 from llm_gateway_nb.notebook.conversation import Chat
-from llm_gateway_nb.notebook.kernel import hold
-from llm_gateway_nb.notebook.source import invoke_params
+from llm_gateway_nb.notebook.kernel import check_loop, hold
+from llm_gateway_nb.notebook.options import RunOptions
+from llm_gateway_nb.notebook.source import budgeted, invoke_params
+from llm_gateway_nb.orchestrator.orchestrator import Executor
 from llm_gateway_nb.permissions import PermissionPolicy
+from llm_gateway_nb.providers.media import Media, media_parts
+from llm_gateway_nb.recording.recorder import Recorder
 from llm_gateway_nb.types import GeneratorHarnessModule, Message, Permissions, ToolDefinition
 
 __all__ = ["chat"]
@@ -23,6 +27,7 @@ def chat(
     turns: Sequence[str] = (),
     system_prompt: str | None = None,
     messages: Sequence[Message | Mapping[str, Any]] | None = None,
+    media: Media | Sequence[Media] | None = None,
     tools: Sequence[ToolDefinition] | None = None,
     permissions: Permissions | Mapping[str, Any] | None = None,
     policy: PermissionPolicy | None = None,
@@ -30,6 +35,9 @@ def chat(
     context: str | None = None,
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
+    budget: Mapping[str, float] | None = None,
+    executor: Executor | None = None,
+    record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
 ) -> Chat:
@@ -43,7 +51,11 @@ def chat(
         turns: the person's first turns, said one after the other. Where nobody can write (nbclient, nbval, papermill) they
             are the whole conversation, and this returns when they are answered.
         messages: a history to go on from.
-        tools, permissions, policy, model, context, approvals, relay_timeout, title, model_settings: as in `start`.
+        media: goes with the first turn; `talk.say(text, media=…)` gives some to any other.
+        budget: limits of the whole conversation. A turn that comes when they are reached asks whether to go on.
+        record: a file to write all turns to. `chat(…, messages=Run.load(path).messages)` goes on from it.
+        tools, permissions, policy, model, context, approvals, relay_timeout, executor, title, model_settings: as in
+            `start`.
 
     Raises:
         ConfigurationError: something is missing or of the wrong kind; nothing was started.
@@ -67,13 +79,19 @@ def chat(
         context=context,
         settings=model_settings,
     )
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise ConfigurationError(
-            "chat(…) needs a running event loop, as a notebook has; in a script use BasicSession or run_sync(…)."
-        ) from None
-    talk = Chat(source, params, approvals=approvals, relay_timeout=relay_timeout, title=title)
+    check_loop("chat(…)", "BasicSession or run_sync(…)")
+    talk = Chat(
+        source if budget is None else budgeted(source, budget),
+        params,
+        RunOptions(
+            approvals=approvals,
+            relay_timeout=relay_timeout,
+            executor=executor,
+            record=None if record is None else Recorder(record).begun(),
+            title=title,
+        ),
+        media=media_parts(media) if media is not None else [],
+    )
     for turn in turns:
         talk.say(turn)
     if not talk.writable and turns:

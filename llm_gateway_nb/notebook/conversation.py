@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,26 +11,38 @@ from IPython.display import display
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.graph import RunTree, fold_event
-from llm_gateway_nb.notebook.approvals import Approvals, Attendance
+from llm_gateway_nb.notebook.approvals import Attendance
 from llm_gateway_nb.notebook.kernel import (
     call_in,
     cell_number,
     counts_sigint,
     in_kernel,
+    kept,
     let_through,
     stdin_allowed,
     until,
 )
 from llm_gateway_nb.notebook.live_run import Run
+from llm_gateway_nb.notebook.options import RunOptions
 from llm_gateway_nb.notebook.outputs import CellOutputs, page_possible, static_bundle
 from llm_gateway_nb.notebook.panel import RunPanel, live_and_plain
 from llm_gateway_nb.notebook.result import RunResult
-from llm_gateway_nb.types import GeneratorHarnessModule, GeneratorInvokeParams, HarnessEvent, Message, UserMessage
+from llm_gateway_nb.providers.media import Media, media_parts
+from llm_gateway_nb.types import (
+    ContentPart,
+    ErrorEvent,
+    GeneratorHarnessModule,
+    GeneratorInvokeParams,
+    HarnessEvent,
+    InvokeEnv,
+    Message,
+    TextContentPart,
+    UserEvent,
+    UserMessage,
+    new_id,
+)
 
 __all__ = ["Chat"]
-
-_alive: set[asyncio.Task[None]] = set()
-"""A loop holds its tasks weakly; a conversation that nobody has kept a name for goes on all the same."""
 
 
 class Chat:
@@ -47,23 +59,23 @@ class Chat:
         self,
         source: GeneratorHarnessModule,
         params: GeneratorInvokeParams,
+        options: RunOptions,
         *,
-        approvals: Approvals,
-        relay_timeout: float | None,
-        title: str | None,
+        media: Sequence[ContentPart] = (),
     ) -> None:
-        self.messages: list[Message] = list(params.messages[:-1])
+        self._given = list(params.messages[:-1])
+        self.messages: list[Message] = list(self._given)
         self.results: list[RunResult] = []
         self.tree = RunTree()
         self.writable = in_kernel() and page_possible()
         self._source = source
-        self._params = params
-        self._approvals = approvals
-        self._relay_timeout = relay_timeout
-        self._title = title
+        env = (params.env or InvokeEnv()).model_copy(update={"shared": {}})  # a budget is that of all turns
+        self._params = params.model_copy(update={"env": env})
+        self._media = list(media)
+        self._options = options
         self._loop = asyncio.get_running_loop()
         self._shut: Callable[[], None] | None = None
-        self._waiting: list[str] = []
+        self._waiting: list[UserMessage | None] = []  # None: begin anew
         self._task: asyncio.Task[None] | None = None  # there is one while there is something to answer
         self._closed = False
         self._idle = asyncio.Event()
@@ -79,11 +91,20 @@ class Chat:
 
     # -- what a person does with it --------------------------------------------------------------------------------------
 
-    def say(self, text: str) -> None:
-        """The person's next turn, from any thread; behind those that still wait."""
+    def say(self, text: str, *, media: Media | Sequence[Media] | None = None) -> None:
+        """The person's next turn, with images and documents if there are any; from any thread, behind those that wait.
+
+        Raises:
+            ConfigurationError: it is no text, or a file can't be read; nothing was said.
+        """
         if not isinstance(text, str) or not text.strip():
             raise ConfigurationError(f"say takes a text, not {text!r}.")
-        call_in(self._loop, self._enqueue, text)
+        call_in(self._loop, self._said, text, media_parts(media) if media is not None else [])
+
+    def clear(self) -> None:
+        """Begin anew, from any thread: the answer that is under way ends, and what was said is forgotten, but for
+        what `chat` was given. What "always" allows and what the budget has used stay."""
+        call_in(self._loop, self._clear)
 
     def stop(self) -> None:
         """End the answer that is under way, from any thread, and forget what waits behind it. The conversation goes on."""
@@ -112,7 +133,7 @@ class Chat:
     def show(self) -> None:
         """The panel once more, here: all of them live at once."""
         if self._panel is None:
-            display({**static_bundle(self.tree, self._title), "text/plain": repr(self)}, raw=True)
+            display({**static_bundle(self.tree, self._options.title), "text/plain": repr(self)}, raw=True)
             return
         if self._panel.comm is None:  # its cell has run again since
             self._panel = self._open_panel()
@@ -125,43 +146,54 @@ class Chat:
 
     # -- what happens ----------------------------------------------------------------------------------------------------
 
-    def _enqueue(self, text: str) -> None:
+    def _said(self, text: str, parts: list[ContentPart]) -> None:
+        parts, self._media = [*self._media, *parts], []
+        self._enqueue(UserMessage(content=[*parts, TextContentPart(text=text)] if parts else text))
+
+    def _enqueue(self, turn: UserMessage | None) -> None:
         if self._closed:
             return
-        self._waiting.append(text)
+        self._waiting.append(turn)
         self._idle.clear()
         if self._task is None:
-            self._task = asyncio.create_task(self._converse(), name="llm_gateway_nb chat")
-            _alive.add(self._task)
+            self._task = kept(asyncio.create_task(self._converse(), name="llm_gateway_nb chat"))
             self._task.add_done_callback(self._settled)
 
     async def _converse(self) -> None:
         try:
             while self._waiting:
-                await self._answer(self._waiting.pop(0))
+                turn = self._waiting.pop(0)
+                if turn is None:
+                    self._begin_anew()
+                else:
+                    await self._answer(turn)
         finally:
             self._task = None
             self._idle.set()
 
     def _settled(self, task: asyncio.Task[None]) -> None:
-        _alive.discard(task)
         if self._task is task:  # cancelled before it took its first step
             self._task = None
             self._idle.set()
 
-    async def _answer(self, text: str) -> None:
-        params = self._params.model_copy(update={"messages": [*self.messages, UserMessage(content=text)]})
+    async def _answer(self, turn: UserMessage) -> None:
+        params = self._params.model_copy(update={"messages": [*self.messages, turn]})
+        try:
+            run = Run(
+                self._source,
+                params,
+                self._options,
+                show=False,
+                attendance=self._attendance,
+                on_event=self._take,
+            )
+        except ConfigurationError as error:  # the file that it is recorded to is gone, or was changed
+            self._take(UserEvent(run_id=new_id(), content=turn.content))
+            self._take(ErrorEvent(run_id=new_id(), error=error))
+            return
+        self._run = run
         if self._panel is not None:
             self._panel.over(False)
-        run = self._run = Run(
-            self._source,
-            params,
-            approvals=self._approvals,
-            relay_timeout=self._relay_timeout,
-            show=False,
-            attendance=self._attendance,
-            on_event=self._take,
-        )
         try:
             await run._until_over()
         except asyncio.CancelledError:  # the conversation is closed: first the run ends, with all that it has started
@@ -186,6 +218,17 @@ class Chat:
         self._waiting.clear()
         if self._run is not None:
             self._run.cancel()
+
+    def _clear(self) -> None:
+        self._stop()
+        self._enqueue(None)
+
+    def _begin_anew(self) -> None:
+        self.messages, self.results, self.tree = list(self._given), [], RunTree()
+        if self._panel is not None:
+            self._panel.retell(self.tree)
+        if self._outputs is not None:
+            self._outputs.retell(self.tree)
 
     def _close(self) -> None:
         self._closed = True
@@ -225,7 +268,7 @@ class Chat:
         return self.results[-1] if self.results else None
 
     def _open_panel(self) -> RunPanel:
-        panel = RunPanel(self.tree, title=self._title, on_message=self._on_message, chat=not self._closed)
+        panel = RunPanel(self.tree, title=self._options.title, on_message=self._on_message, chat=not self._closed)
         self._shut = let_through(panel, self._loop)
         panel.over(not self.busy)
         return panel
@@ -233,7 +276,7 @@ class Chat:
     def _place_outputs(self) -> None:
         """In the cell itself: from a task they might land in another."""
         if in_kernel():
-            self._outputs = CellOutputs(self.tree, self._panel, self._title, awaited=False)
+            self._outputs = CellOutputs(self.tree, self._panel, self._options.title, awaited=False)
 
     # -- from the page ---------------------------------------------------------------------------------------------------
 

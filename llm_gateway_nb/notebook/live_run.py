@@ -15,26 +15,29 @@ from typing import Any
 
 from IPython.display import display
 
-from llm_gateway_nb.errors import ConfigurationError
-from llm_gateway_nb.graph import RunTree, last_text, project_messages
+from llm_gateway_nb.graph import last_text, project_messages
 from llm_gateway_nb.harnesses.record import request_of
 from llm_gateway_nb.harnesses.replay import Replay, replay
-from llm_gateway_nb.notebook.approvals import Approvals, Attendance, Question
+from llm_gateway_nb.notebook.approvals import Attendance, Question
 from llm_gateway_nb.notebook.kernel import (
     call_in,
     capturing,
     cell_number,
+    check_loop,
     in_kernel,
+    kept,
     let_through,
     stdin_allowed,
     until,
 )
+from llm_gateway_nb.notebook.options import RunOptions
 from llm_gateway_nb.notebook.outputs import CellOutputs, page_possible
 from llm_gateway_nb.notebook.panel import RunPanel, live_and_plain
 from llm_gateway_nb.notebook.questions import Questions
-from llm_gateway_nb.notebook.result import RunResult, result_of, root_of
+from llm_gateway_nb.notebook.result import RunResult, last_run, result_of, root_of
 from llm_gateway_nb.notebook.run_log import RunLog
 from llm_gateway_nb.notebook.source import Source, as_events
+from llm_gateway_nb.notebook.timeline import place_timeline
 from llm_gateway_nb.notebook.tool_output import route_output
 from llm_gateway_nb.recording.decisions import Decisions, current_decisions
 from llm_gateway_nb.recording.recorder import Recorder
@@ -57,22 +60,21 @@ from llm_gateway_nb.types import (
 
 __all__ = ["Run"]
 
-_alive: set[asyncio.Task[None]] = set()
-"""A loop holds its tasks weakly; a run that nobody has kept a name for goes on all the same."""
-
 
 class Run:
-    """A run. `await` it for its `RunResult`; read its events with `async for`, from the first one, at any time."""
+    """A run. `await` it for its `RunResult`; read its events with `async for`, from the first one, at any time.
+
+    Attributes:
+        events: what has happened so far.
+        tree: the same, folded.
+    """
 
     def __init__(
         self,
         source: Source,
         params: GeneratorInvokeParams,
+        options: RunOptions,
         *,
-        approvals: Approvals = "ask",
-        relay_timeout: float | None = None,
-        record: str | Path | None = None,
-        title: str | None = None,
         show: bool = True,
         watched: bool = True,
         awaited: bool = False,
@@ -80,28 +82,32 @@ class Run:
         on_event: Callable[[HarnessEvent], None] | None = None,
     ) -> None:
         # First of all: where the file can't be written, nothing has begun.
-        self._recorder = None if record is None else Recorder(record).invoked(request_of(params), title=title)
+        record, self.title = options.record, options.title
+        recorder = Recorder(record) if isinstance(record, str | Path) else record
+        self._recorder = None if recorder is None else recorder.invoked(request_of(params), title=self.title)
         self._log = RunLog(self._happened, self._recorder)
-        self.title = title
+        self.events, self.tree = self._log.events, self._log.tree
         self._loop = asyncio.get_running_loop()
         self._params = params
+        self._executor = options.executor
         self._played = False
-        self._panel = RunPanel(self.tree, title=title, on_message=self._on_message) if show and watched else None
+        self._history_of: str | None = None  # of a recorded conversation, its last turn
+        self._panel = RunPanel(self.tree, title=self.title, on_message=self._on_message) if show and watched else None
         self._shut = None if self._panel is None else let_through(self._panel, self._loop)
         # Without a way past the cell a click waits behind it: it reaches a run only that has left its own.
         clickable = self._shut is not None or not awaited
-        attendance = attendance or Attendance(
-            stdin=stdin_allowed(), ready=self._panel.ready if clickable and self._panel is not None else None
-        )
+        ready = self._panel.ready if clickable and self._panel is not None else None
+        attendance = attendance or Attendance(stdin=stdin_allowed(), ready=ready)
         self._on_event = on_event
         self._questions = Questions(
-            approvals, attendance, relay_timeout, on_answer=self._take_answer, in_loop=partial(call_in, self._loop)
+            options, attendance, on_answer=self._take_answer, in_loop=partial(call_in, self._loop)
         )
         self._shown_in = cell_number() if show else None
-        self._outputs = CellOutputs(self.tree, self._panel, title, awaited=awaited) if show else None
+        replayed = source.timed(params) if isinstance(source, Replay) and show and not awaited else None
+        self._timeline = None if replayed is None else place_timeline(replayed, self._panel)
+        self._outputs = CellOutputs(self.tree, self._panel, self.title, awaited=awaited) if show else None
         self._awaited = awaited
-        self._task = asyncio.create_task(self._drive(source), name="llm_gateway_nb run")
-        _alive.add(self._task)
+        self._task = kept(asyncio.create_task(self._drive(source), name="llm_gateway_nb run"))
         self._task.add_done_callback(self._settled)
 
     @classmethod
@@ -115,31 +121,17 @@ class Run:
         """
         source = replay(path)
         invokes = source.recording.invokes
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigurationError(
-                "Run.load(…) needs a running event loop, as a notebook has; in a script use RunResult.load(…)."
-            ) from None
-        params = GeneratorInvokeParams(messages=invokes[0].messages if invokes else [])
+        check_loop("Run.load(…)", "RunResult.load(…)")
+        params = GeneratorInvokeParams(messages=invokes[-1].messages if invokes else [])
         title = invokes[0].title if invokes else None
-        run = cls(source, params, title=title, show=panel and in_kernel(), watched=page_possible())
+        run = cls(source, params, RunOptions(title=title), show=panel and in_kernel(), watched=page_possible())
         for _, event in source.recording.events:  # at once: the next line of the cell may already want its messages
             run._log.take(event)
         run._played = True
+        run._history_of = last_run(run.tree) if len(invokes) > 1 else None
         return run
 
     # -- what a person asks of it ------------------------------------------------------------------------------------
-
-    @property
-    def events(self) -> list[HarnessEvent]:
-        """What has happened so far."""
-        return self._log.events
-
-    @property
-    def tree(self) -> RunTree:
-        """The same, folded."""
-        return self._log.tree
 
     @property
     def done(self) -> bool:
@@ -155,12 +147,12 @@ class Run:
     @property
     def messages(self) -> list[Message]:
         """The history so far, valid at any moment: `run(agent, "Go on.", messages=live.messages)`."""
-        return [*self._params.messages, *project_messages(self.tree)]
+        return [*self._params.messages, *project_messages(self.tree, self._history_of)]
 
     @property
     def text(self) -> str:
         """The model's last text so far."""
-        return last_text(self.tree)
+        return last_text(self.tree, self._history_of)
 
     def respond(
         self, relay_id: str, response: PermissionResponse | Mapping[str, Any] | bool, *, by: str = "person"
@@ -198,6 +190,7 @@ class Run:
             given=self._params.messages,
             title=self.title,
             response_model=self._params.response_model,
+            history_of=self._history_of,
         )
 
     def __repr__(self) -> str:
@@ -241,12 +234,11 @@ class Run:
                 self._end(cancelled=cancelled)
 
     def _heard(self, source: Source) -> AsyncGenerator[HarnessEvent, None]:
-        events = as_events(source, self._params)
+        events = as_events(source, self._params, self._executor)
         return events if self._recorder is None else with_tap(lambda: events, self._recorder)
 
     def _say_what_was_asked(self) -> None:
-        last = self._params.messages[-1] if self._params.messages else None
-        if isinstance(last, UserMessage):
+        if self._params.messages and isinstance(last := self._params.messages[-1], UserMessage):
             self._log.take(UserEvent(run_id=new_id(), content=last.content))
 
     def _happened(self, event: HarnessEvent) -> None:
@@ -275,13 +267,14 @@ class Run:
         self._log.end(cancelled=cancelled)
         if self._panel is not None:
             self._panel.over()
+        if self._timeline is not None:
+            self._timeline.played()
         if self._shut is not None:
             self._shut()
         if self._outputs is not None and not self._awaited:
             self._outputs.close()
 
-    def _settled(self, task: asyncio.Task[None]) -> None:
-        _alive.discard(task)
+    def _settled(self, _task: asyncio.Task[None]) -> None:
         if not self._log.over:  # cancelled before it took its first step
             self._end(cancelled=True)
 
@@ -297,8 +290,6 @@ class Run:
                 self._panel.close()
                 self._panel = None
             # A page that was reloaded in the middle gets no output of this cell any more: the panel is all that it has.
-
-    # -- from the page ---------------------------------------------------------------------------------------------------
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message:

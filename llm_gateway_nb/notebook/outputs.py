@@ -25,7 +25,7 @@ from llm_gateway_nb.notebook.static_long import GOING_ON, WHOLE, shortened
 from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.types import new_id
 
-__all__ = ["CellOutputs", "page_possible", "shown_here", "static_bundle"]
+__all__ = ["NO_ERROR", "CellOutputs", "page_possible", "shown_here", "static_bundle"]
 
 _GOING_ON = {"llm_gateway_nb": {"run": "going on"}}
 """Metadata of a static output that will be written again: whoever compares outputs has to wait (`testing.nbval`)."""
@@ -41,6 +41,14 @@ def page_possible() -> bool:
 def static_bundle(tree: RunTree, title: str | None, *, whole: int = WHOLE) -> dict[str, Any]:
     """What stays in the saved notebook, and what nbval compares. `whole`: what more is, is told shorter."""
     return {"text/plain": transcript(tree), "text/html": static_html(shortened(tree, whole), title=title)}
+
+
+NO_ERROR = (
+    "<style>.jp-OutputArea-child:has(>.jp-OutputArea-output.jupyter-widgets)"
+    ':has(~.jp-OutputArea-child [data-lgnb="run"]){display:none}</style>'
+)
+"""Behind a static output that has a living view before it. A trusted notebook that is opened without its kernel puts an
+error in the place of a dead view, and this takes it away; where a style is stripped there is no such error either."""
 
 
 def shown_here(tree: RunTree) -> bool:
@@ -65,7 +73,13 @@ class CellOutputs:
         self._timer: asyncio.TimerHandle | None = None
         display(_EMPTY if panel is None else live_bundle(panel), raw=True, display_id=self._live_id)
         if not awaited:
-            display(static_bundle(tree, title), raw=True, display_id=self._static_id, metadata=_GOING_ON)
+            display(self._bundle(), raw=True, display_id=self._static_id, metadata=_GOING_ON)
+
+    def _bundle(self) -> dict[str, Any]:
+        bundle = static_bundle(self._tree, self._title)
+        if self._panel is not None:
+            bundle["text/html"] += NO_ERROR
+        return bundle
 
     def changed(self) -> None:
         """Something happened; write the static output again, now or once its last time is long enough ago."""
@@ -73,6 +87,11 @@ class CellOutputs:
             return
         wait = self._next_update - time.monotonic()
         self._timer = asyncio.get_running_loop().call_later(max(0, wait), self._update_late)
+
+    def retell(self, tree: RunTree) -> None:
+        """Show another tree in the place of this one."""
+        self._tree = tree
+        self._update()
 
     def refresh(self) -> None:
         """Write the static output of a started run again, on behalf of the cell that runs now: nbclient takes updates from

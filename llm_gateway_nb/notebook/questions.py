@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llm_gateway_nb._words import counted
-from llm_gateway_nb.notebook.approvals import Answer, Approvals, Attendance, Question, decide
+from llm_gateway_nb.notebook.approvals import Answer, Attendance, Question, decide
+from llm_gateway_nb.notebook.options import RunOptions
 from llm_gateway_nb.recording.decisions import answer_to
 from llm_gateway_nb.types import PermissionResponse, RelayAnswerEvent, RelayEvent, RelayResponse
 
@@ -24,17 +25,16 @@ class Questions:
 
     def __init__(
         self,
-        approvals: Approvals,
+        options: RunOptions,
         attendance: Attendance,
-        relay_timeout: float | None,
         *,
         on_answer: Callable[[RelayAnswerEvent], None],
         in_loop: Callable[..., None],
     ) -> None:
         self.open: dict[str, Question] = {}
-        self._approvals = approvals
+        self._approvals = options.approvals
         self._attendance = attendance
-        self._relay_timeout = relay_timeout
+        self._relay_timeout = options.relay_timeout
         self._on_answer = on_answer
         self._in_loop = in_loop
         self._asking: dict[str, asyncio.Task[None]] = {}

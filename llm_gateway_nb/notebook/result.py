@@ -23,7 +23,7 @@ from llm_gateway_nb.recording.recorder import Recorder
 from llm_gateway_nb.recording.tap import Request
 from llm_gateway_nb.types import EndReason, ErrorEvent, HarnessEndEvent, HarnessEvent, Message, TotalUsage
 
-__all__ = ["RunResult", "missing_ends", "own_error", "result_of", "root_of"]
+__all__ = ["RunResult", "last_run", "missing_ends", "own_error", "result_of", "root_of"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -103,13 +103,14 @@ class RunResult:
         for event in missing_ends(tree, "cancelled"):
             events.append(event.model_copy(update={"seq": len(events)}))
             fold_event(tree, event)
-        invoke = recording.invokes[0] if recording.invokes else None
+        invokes = recording.invokes
         return result_of(
             tree,
             events,
-            given=invoke.messages if invoke is not None else [],
-            title=invoke.title if invoke is not None else None,
+            given=invokes[-1].messages if invokes else [],
+            title=invokes[0].title if invokes else None,
             response_model=response_model,
+            history_of=last_run(tree) if len(invokes) > 1 else None,
         )
 
     def to_html(self, *, details: bool = False, steps: bool = False) -> str:
@@ -160,6 +161,11 @@ def root_of(tree: RunTree) -> Node | None:
     return next((node for node in tree.roots if node.kind in {"run", "turn"}), None)
 
 
+def last_run(tree: RunTree) -> str | None:
+    """The id of the last run at the top."""
+    return next((node.id for node in reversed(tree.roots) if node.kind in {"run", "turn"}), None)
+
+
 def result_of(
     tree: RunTree,
     events: Sequence[HarnessEvent],
@@ -167,15 +173,17 @@ def result_of(
     given: Sequence[Message],
     title: str | None = None,
     response_model: type[BaseModel] | None = None,
+    history_of: str | None = None,
 ) -> RunResult:
-    """What has come of a run. `given` are the messages that it was started with."""
-    root = root_of(tree)
+    """What has come of a run. `given` are the messages that it was started with. A recorded conversation has several runs,
+    each asked with all that was said before it: there `history_of` is the id of the last."""
+    root = root_of(tree) if history_of is None else tree.find(history_of)
     props = root.props if root is not None else {}
     reason: EndReason = props.get("status", "cancelled")
     error = own_error(events, root.id if root is not None else None) if reason == "error" else None
     return RunResult(
-        text=last_text(tree),
-        messages=[*given, *project_messages(tree)],
+        text=last_text(tree, history_of),
+        messages=[*given, *project_messages(tree, history_of)],
         usage=TotalUsage(input_tokens=props.get("inputTokens", 0), output_tokens=props.get("outputTokens", 0)),
         reason=reason,
         error=error,

@@ -13,6 +13,7 @@ from llm_gateway_nb.harnesses.budget import with_budget
 from llm_gateway_nb.harnesses.replay import Replay
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.orchestrator import AgentOrchestrator
+from llm_gateway_nb.orchestrator.orchestrator import Executor
 from llm_gateway_nb.permissions import Grants, PermissionPolicy
 from llm_gateway_nb.providers.base import request_messages
 from llm_gateway_nb.providers.media import Media, media_parts, with_media
@@ -123,16 +124,18 @@ def budgeted(source: Any, budget: Any) -> Any:
     return with_budget(source, **budget)
 
 
-async def as_events(source: Any, params: GeneratorInvokeParams) -> AsyncGenerator[HarnessEvent, None]:
+async def as_events(
+    source: Any, params: GeneratorInvokeParams, executor: Executor | None = None
+) -> AsyncGenerator[HarnessEvent, None]:
     """The events of a source, whatever it is; closing this closes that. A harness runs under an orchestrator, so that its
-    tools can spawn subagents, whose events are in the stream too."""
+    tools can spawn subagents, here or where `executor` runs them, whose events are in the stream too."""
     if isinstance(source, Replay) or not hasattr(source, "invoke"):
         stream = source.invoke(params) if isinstance(source, Replay) else source
         async with aclosing(as_generator(stream)) as events:
             async for event in events:
                 yield event
         return
-    orchestrator = AgentOrchestrator(source)
+    orchestrator = AgentOrchestrator(source, executor=executor)
     orchestrator.spawn(params)
     async with aclosing(orchestrator.events()) as merged:
         async for _, event in merged:

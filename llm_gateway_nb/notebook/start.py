@@ -12,11 +12,13 @@ from pydantic import BaseModel
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.approvals import Approvals, check_approvals
-from llm_gateway_nb.notebook.kernel import counts_sigint, hold, in_kernel
+from llm_gateway_nb.notebook.kernel import check_loop, counts_sigint, hold, in_kernel
 from llm_gateway_nb.notebook.live_run import Run
+from llm_gateway_nb.notebook.options import RunOptions
 from llm_gateway_nb.notebook.outputs import page_possible
 from llm_gateway_nb.notebook.result import RunResult
 from llm_gateway_nb.notebook.source import Source, budgeted, invoke_params
+from llm_gateway_nb.orchestrator.orchestrator import Executor
 from llm_gateway_nb.permissions import PermissionPolicy
 from llm_gateway_nb.providers.media import Media
 from llm_gateway_nb.types import Message, Permissions, ToolDefinition
@@ -41,6 +43,7 @@ def start(
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
     budget: Mapping[str, float] | None = None,
+    executor: Executor | None = None,
     record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
@@ -65,6 +68,7 @@ def start(
             very same call in the recording that the model replays), or a function of the relay.
         relay_timeout: seconds a question waits for its answer; then it counts as denied. None waits.
         budget: limits of the run with all its subagents, as `with_budget` takes them: `{"usd": 0.5, "seconds": 60}`.
+        executor: where subagents run, if not here: `DaskExecutor(client)`.
         record: a file to write all of it to as it happens, as JSON lines without keys or tokens; see `record` and `replay`.
         title: what the panel is called.
         model_settings: such as `temperature=0`.
@@ -92,6 +96,7 @@ async def run(
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
     budget: Mapping[str, float] | None = None,
+    executor: Executor | None = None,
     record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
@@ -132,6 +137,7 @@ def run_sync(
     approvals: Approvals = "ask",
     relay_timeout: float | None = None,
     budget: Mapping[str, float] | None = None,
+    executor: Executor | None = None,
     record: str | Path | None = None,
     title: str | None = None,
     **model_settings: Any,
@@ -170,30 +176,23 @@ def _start(
     *,
     awaited: bool,
     panel: bool,
-    approvals: Approvals,
-    relay_timeout: float | None,
     budget: Mapping[str, float] | None,
-    record: str | Path | None,
-    title: str | None,
-    **request: Any,
+    **given: Any,
 ) -> Run:
-    check_approvals(approvals)
-    params = invoke_params(source, prompt, **request)
+    options = RunOptions(**{name: given.pop(name) for name in RunOptions.__slots__})
+    check_approvals(options.approvals)
+    params = invoke_params(source, prompt, **given)
+    if options.executor is not None and not hasattr(source, "invoke"):
+        raise ConfigurationError(
+            "executor= runs the subagents of a harness; events that come from elsewhere have none."
+        )
     if budget is not None:
         source = budgeted(source, budget)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise ConfigurationError(
-            "start(…) needs a running event loop, as a notebook has; in a script use run_sync(…)."
-        ) from None
+    check_loop("start(…)", "run_sync(…)")
     return Run(
         source,
         params,
-        approvals=approvals,
-        relay_timeout=relay_timeout,
-        record=record,
-        title=title,
+        options,
         show=panel and in_kernel(),
         watched=page_possible(),
         awaited=awaited,

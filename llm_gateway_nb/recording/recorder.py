@@ -54,6 +54,17 @@ class Recorder:
         self._recent: deque[tuple[int, Sequence[Any]]] = deque(maxlen=_RECENT)
         self._tools: tuple[int, list[dict[str, Any]]] | None = None
 
+    def begun(self) -> Recorder:
+        """This one, its file begun before the first invoke: where it can't be written, that is known before anything runs.
+
+        Raises:
+            ConfigurationError: the file can't be written, or another run is being recorded to it.
+        """
+        with self._lock:
+            self._lines.open()
+            self._lines.close()
+        return self
+
     def invoked(self, request: Request, *, title: str | None = None, context: str | None = None) -> InvokeRecorder:
         """An invoke begins; its events and model calls go to what this returns.
 

@@ -226,5 +226,10 @@ def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server
     assert "You: I am\n  Ada.\nAssistant: Hello, Ada." in saved
     assert 'answer="Friday"' in saved
     assert saved.endswith("[cancelled]")
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
+    page.goto("about:blank")
+    notebook.load()
+    expect(page.locator('[data-lgnb="run"]').filter(visible=True)).to_contain_text("Hello, Ada.")
+    expect(page.get_by_text("Error displaying widget").filter(visible=True)).to_have_count(0)
     assert not notebook.errors
     notebook.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -13,11 +14,12 @@ from support.waiting import until
 
 from llm_gateway_nb import ask_user, chat, create_agent_harness, run, tool
 from llm_gateway_nb.errors import ConfigurationError
+from llm_gateway_nb.notebook import Run, RunResult
 from llm_gateway_nb.notebook import approvals as approvals_module
 from llm_gateway_nb.notebook.approvals import Attendance, decide
 from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.testing import ScriptedLLM, Turn, call
-from llm_gateway_nb.types import RelayEvent, UserMessage
+from llm_gateway_nb.types import BudgetRelayEvent, RelayEvent, UserMessage
 
 
 @tool
@@ -113,6 +115,81 @@ async def test_what_is_closed_before_it_began_is_over() -> None:
     talk.close()
     assert await talk is None
     assert not talk.busy
+
+
+async def test_a_recorded_conversation_is_gone_on_from(tmp_path: Path) -> None:
+    path = tmp_path / "talk.jsonl"
+    with ScriptedLLM(["Hello, Ada.", "Ada, you said."]) as llm:
+        talk = chat(llm, turns=["I am Ada.", "Who am I?"], record=path, title="Talk")
+        await talk
+    loaded = Run.load(path)
+    assert loaded.messages == RunResult.load(path).messages == talk.messages
+    assert loaded.text == talk.text
+    assert transcript(loaded.tree) == transcript(talk.tree)
+    assert loaded.title == "Talk"
+    with ScriptedLLM(["Still Ada."]) as llm:
+        again = await chat(llm, messages=loaded.messages, turns=["And now?"])
+    assert again is not None
+    assert [message.role for message in again.messages] == ["user", "assistant"] * 3
+
+
+async def test_a_file_that_cannot_be_written_is_told_before_anything_starts_and_one_that_is_gone_in_the_panel(
+    tmp_path: Path,
+) -> None:
+    llm = ScriptedLLM(["Hello."])
+    with pytest.raises(ConfigurationError):
+        chat(llm, turns=["Hello"], record=tmp_path)
+    talk = chat(llm, turns=["Hello"], record=tmp_path / "talk.jsonl")
+    await talk
+    (tmp_path / "talk.jsonl").unlink()
+    talk.say("Once more")
+    await talk
+    assert len(talk.results) == 1
+    assert "You: Once more\nConfigurationError: " in transcript(talk.tree)
+
+
+async def test_a_budget_is_that_of_all_turns_and_a_turn_that_comes_later_asks_again() -> None:
+    asked: list[tuple[float, float]] = []
+    answers = iter([False, False, True])
+
+    def decide(question: BudgetRelayEvent) -> bool:
+        asked.append((question.limit, question.used))
+        return next(answers)
+
+    llm = ScriptedLLM(["One.", "Two.", "Three."])
+    talk = chat(llm, turns=["1", "2", "3", "4", "5"], budget={"calls": 2}, approvals=decide)
+    await talk
+    assert [result.reason for result in talk.results] == ["final", "final", "budget", "budget", "final"]
+    assert asked == [(2, 2)] * 3
+    assert talk.text == "Three."
+
+
+async def test_media_goes_with_the_turn_that_it_was_given_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("what is in a")
+    with ScriptedLLM(["One.", "Two.", "Three."]) as llm:
+        talk = chat(llm, media=tmp_path / "a.txt")
+        talk.say("first")
+        talk.say("second")
+        talk.say("third", media=[b"\x89PNG\r\n\x1a\n"])
+        await talk
+    kinds = [[part.type for part in m.content] for m in talk.messages if not isinstance(m.content, str)]
+    assert kinds == [["text", "text"], ["image", "text"]]
+    with pytest.raises(ConfigurationError, match=r"no file 'b\.txt'"):
+        talk.say("fourth", media="b.txt")
+
+
+async def test_clear_begins_anew_with_what_was_given() -> None:
+    llm = ScriptedLLM(["One.", Turn("Never ends", wait=asyncio.Event().wait), "Three."])
+    talk = chat(llm, system_prompt="Be brief.", turns=["1"])
+    talk.say("2")
+    await until(lambda: len(llm.requests) == 2)
+    talk.clear()
+    talk.say("3")
+    result = await talk
+    assert result is not None
+    assert [m.content for m in talk.messages] == ["Be brief.", "3", "Three."]
+    assert transcript(talk.tree) == "You: 3\nAssistant: Three.\n[done]"
+    assert repr(talk) == "Chat(turns=1, messages=3)"
 
 
 async def test_a_failed_turn_is_told_and_the_next_one_goes_on() -> None:

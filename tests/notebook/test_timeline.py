@@ -10,7 +10,8 @@ import pytest
 from nbclient import NotebookClient
 
 from llm_gateway_nb import run
-from llm_gateway_nb.graph import fold
+from llm_gateway_nb.graph import RunTree, fold, fold_event
+from llm_gateway_nb.notebook.panel import RunPanel
 from llm_gateway_nb.notebook.timeline import Timeline
 from llm_gateway_nb.notebook.transcript import transcript
 from llm_gateway_nb.recording import Recording
@@ -31,7 +32,7 @@ def seek(timeline: Timeline, at: Any) -> None:
 async def test_the_panel_shows_what_there_was_at_any_moment_forwards_and_back(path: Path) -> None:
     recording = Recording.read(path)
     events = [event for _, event in recording.events]
-    timeline = Timeline(recording)
+    timeline = Timeline(recording.events)
     sent: list[dict[str, Any]] = []
     timeline.panel.send = sent.append  # type: ignore[method-assign]
     assert transcript(timeline.panel.tree) == transcript(fold(events))
@@ -44,6 +45,20 @@ async def test_the_panel_shows_what_there_was_at_any_moment_forwards_and_back(pa
     assert [message["seq"] for message in sent] == sorted(message["seq"] for message in sent)
     seek(timeline, "all")
     assert timeline.at == 0
+
+
+async def test_while_a_recording_plays_nobody_goes_elsewhere_in_it(path: Path) -> None:
+    recording = Recording.read(path)
+    tree = RunTree()
+    timeline = Timeline(recording.events, panel=RunPanel(tree))
+    seek(timeline, 2)
+    assert timeline.at == len(recording.events)
+    for _, event in recording.events:
+        fold_event(tree, event)
+    timeline.played()
+    seek(timeline, 2)
+    assert timeline.at == 2
+    assert len(timeline.times) == len(recording.events)
 
 
 @pytest.mark.kernel

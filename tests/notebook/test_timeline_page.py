@@ -15,7 +15,7 @@ SETUP = """async (source) => {
   const widget = (await import(url)).default();
   window.sent = [];
   const values = { times: [0, 0.5, 0.505, 0.51, 99], at: 5 };
-  const model = { get: (name) => values[name], send: (message) => sent.push(message.at) };
+  const model = { get: (name) => values[name], send: (message) => sent.push(message.at), on() {}, off() {} };
   const el = document.createElement("div");
   document.body.append(el);
   window.stop = widget.render({ model, el });

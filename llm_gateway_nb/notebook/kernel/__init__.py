@@ -16,7 +16,7 @@ from llm_gateway_nb.notebook.kernel.frontend import (
 )
 from llm_gateway_nb.notebook.kernel.hold import Way, hold, nest_patch, until, way_to_hold
 from llm_gateway_nb.notebook.kernel.interrupts import counts_sigint
-from llm_gateway_nb.notebook.kernel.loops import call_in
+from llm_gateway_nb.notebook.kernel.loops import call_in, check_loop, kept
 from llm_gateway_nb.notebook.kernel.reentrant import obstacle, run_reentrant
 from llm_gateway_nb.tools.capture import Output, capturing
 
@@ -30,6 +30,7 @@ __all__ = [
     "cell_and_execution",
     "cell_number",
     "cell_running",
+    "check_loop",
     "counts_sigint",
     "current_kernel",
     "current_shell",
@@ -37,6 +38,7 @@ __all__ = [
     "in_ipython_terminal",
     "in_kernel",
     "ipykernel_version",
+    "kept",
     "let_through",
     "nest_patch",
     "obstacle",

@@ -21,8 +21,8 @@ export default () => ({
   /** @param {{ model: any, el: HTMLElement }} props */
   render({ model, el }) {
     /** @type {number[]} */
-    const times = model.get("times") ?? [];
-    const last = times.length;
+    let times = model.get("times") ?? [];
+    let last = times.length;
     const root = made("div", { class: "lgnb lgnb-timeline", role: "group", "aria-label": "Time in the recording" });
     const play = made("button", { type: "button", class: "lgnb-play" });
     const slider = made("input", { type: "range", min: "0", max: String(last), step: "1", "aria-label": "Event" });
@@ -30,7 +30,7 @@ export default () => ({
     root.append(play, slider, label);
     el.append(root);
 
-    let at = Number(model.get("at") ?? last);
+    let at = 0;
     let timer = 0;
     let waiting = 0;
 
@@ -90,12 +90,24 @@ export default () => ({
       go(Number(slider.value));
     };
 
+    /** A recording that plays has no times yet, and no slider. */
+    const onTimes = () => {
+      times = model.get("times") ?? [];
+      last = times.length;
+      at = Number(model.get("at") ?? last);
+      slider.max = String(last);
+      root.hidden = !last;
+      draw();
+    };
+
     play.addEventListener("click", onPlay);
+    model.on("change:times", onTimes);
     slider.addEventListener("input", onSlide);
     // The notebook's own shortcuts end where the slider has the focus.
     root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => event.stopPropagation());
-    draw();
+    onTimes();
     return () => {
+      model.off("change:times", onTimes);
       clearTimeout(timer);
       clearTimeout(waiting);
       root.remove();
