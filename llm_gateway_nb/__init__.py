@@ -77,7 +77,12 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """What Tab offers: the public names, and the parts that are loaded."""
+    parts = {name for name, value in globals().items() if getattr(value, "__name__", "") == f"{__name__}.{name}"}
+    return sorted({*__all__, *(part for part in parts if not part.startswith("_")), *_DUNDERS})
+
+
+_DUNDERS = [name for name in globals() if name.startswith("__")]
 
 
 _register()

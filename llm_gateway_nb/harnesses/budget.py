@@ -75,7 +75,7 @@ def with_budget(
             if root:
                 ledger.stop_clock()
 
-    wrapped: HarnessT = wrap(harness, around)
+    wrapped: HarnessT = wrap(harness, around, "with_budget", tokens=tokens, usd=usd, seconds=seconds, calls=calls)
     return wrapped
 
 

@@ -103,7 +103,7 @@ def with_compaction(harness: HarnessT, *, window: int | None = None, at: float =
                     yield made.model_copy(update={"run_id": event.run_id, "parent_id": event.parent_id})
                     made = None
 
-    wrapped: HarnessT = wrap(harness, around)
+    wrapped: HarnessT = wrap(harness, around, "with_compaction", window=window)
     return wrapped
 
 

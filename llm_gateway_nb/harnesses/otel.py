@@ -69,7 +69,7 @@ def with_otel(harness: HarnessT, *, tracer_provider: TracerProvider | None = Non
         finally:
             told.close()
 
-    return cast("HarnessT", wrap(harness, around))
+    return cast("HarnessT", wrap(harness, around, "with_otel"))
 
 
 class _Shared:

@@ -83,5 +83,5 @@ def with_rate_limit(harness: HarnessT, per_second: float | RateLimit = 5) -> Har
             async for event in events:
                 yield event
 
-    wrapped: HarnessT = wrap(harness, around)
+    wrapped: HarnessT = wrap(harness, around, "with_rate_limit", per_second=per_second)
     return wrapped

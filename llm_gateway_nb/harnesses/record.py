@@ -56,7 +56,7 @@ def record(harness: HarnessT, path: str | Path) -> HarnessT:
         finally:
             invoke.close()
 
-    return cast("HarnessT", wrap(harness, around))
+    return cast("HarnessT", wrap(harness, around, "record", path=str(path)))
 
 
 def request_of(params: GeneratorInvokeParams) -> Request:

@@ -68,7 +68,7 @@ def with_retry(harness: HarnessT, attempts: int = 3, wait: Wait | float | None =
             for event in failed:
                 yield event
 
-    wrapped: HarnessT = wrap(harness, around)
+    wrapped: HarnessT = wrap(harness, around, "with_retry", attempts=attempts)
     return wrapped
 
 

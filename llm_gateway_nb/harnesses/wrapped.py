@@ -15,15 +15,26 @@ Around = Callable[[GeneratorHarnessModule, GeneratorInvokeParams], AsyncGenerato
 """What a wrapper does with one invoke of the harness inside."""
 
 
-def wrap(harness: GeneratorHarnessModule, around: Around) -> Any:
-    """`harness` with `around` in place of its `invoke`; what else it has is asked of it."""
-    return _WrappedLLM(harness, around) if isinstance(harness, LLM) else _Wrapped(harness, around)
+def wrap(harness: GeneratorHarnessModule, around: Around, name: str, **options: Any) -> Any:
+    """`harness` with `around` in place of its `invoke`; what else it has is asked of it.
+
+    `name` and `options` are what a person typed: `with_budget`, `usd=1`. Options that are None are left out.
+    """
+    said = ", ".join(f"{option}={value!r}" for option, value in options.items() if value is not None)
+    kind = _WrappedLLM if isinstance(harness, LLM) else _Wrapped
+    return kind(harness, around, (name, said))  # type: ignore[arg-type]  # an LLM, where one is wanted
+
+
+def _repr(wrapper: tuple[str, str], inner: object) -> str:
+    name, said = wrapper
+    return f"{name}({inner!r}{f', {said}' if said else ''})"
 
 
 class _Wrapped:
-    def __init__(self, inner: GeneratorHarnessModule, around: Around) -> None:
+    def __init__(self, inner: GeneratorHarnessModule, around: Around, wrapper: tuple[str, str]) -> None:
         self._inner = inner
         self._around = around
+        self._wrapper = wrapper
 
     def invoke(
         self, params: GeneratorInvokeParams | None = None, /, **fields: Any
@@ -39,13 +50,14 @@ class _Wrapped:
         return getattr(self._inner, name)
 
     def __repr__(self) -> str:
-        return f"<{self._inner!r}, wrapped>"
+        return _repr(self._wrapper, self._inner)
 
 
 class _WrappedLLM(LLM):
-    def __init__(self, inner: LLM, around: Around) -> None:  # not ours to set up: `inner` is
+    def __init__(self, inner: LLM, around: Around, wrapper: tuple[str, str]) -> None:  # not ours to set up: `inner` is
         self._inner = inner
         self._around = around
+        self._wrapper = wrapper
         self.provider, self.model = inner.provider, inner.model
         self.native_schema = inner.native_schema
 
@@ -73,4 +85,4 @@ class _WrappedLLM(LLM):
         await self._inner.aclose()
 
     def __repr__(self) -> str:
-        return f"<{self._inner!r}, wrapped>"
+        return _repr(self._wrapper, self._inner)

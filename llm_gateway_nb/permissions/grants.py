@@ -80,6 +80,10 @@ class Grants:
         self._allow = [Rule(rule, root) for rule in permissions.allowlist or ()]
         self._once = [Rule(rule, root) for rule in permissions.allow_once or ()]
 
+    def __repr__(self) -> str:
+        policy = "" if self.policy is None else f", policy={self.policy!r}"
+        return f"Grants({self.permissions!r}{policy})"
+
     def narrowed(self, permissions: Permissions | None) -> Grants:
         """Grants for a child, which never has more than this one.
 

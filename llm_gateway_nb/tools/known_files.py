@@ -43,6 +43,9 @@ class KnownFiles:
         self._stamps: OrderedDict[str, _Stamp] = OrderedDict()
         self._guard = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"KnownFiles(files={len(self._stamps)})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process has read nothing yet, and its files may be other ones."""
         return type(self)._empty, (self._remembered,)

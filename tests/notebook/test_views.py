@@ -25,7 +25,7 @@ from llm_gateway_nb import (
     tool,
 )
 from llm_gateway_nb.graph import fold
-from llm_gateway_nb.harnesses import RlmConfig
+from llm_gateway_nb.harnesses import RlmConfig, with_budget, with_retry
 from llm_gateway_nb.notebook.show import html_of
 from llm_gateway_nb.notebook.views.bits import MAX_IMAGE, brief
 from llm_gateway_nb.notebook.views.cards import card_of
@@ -147,6 +147,13 @@ def test_permissions_stand_in_the_order_in_which_they_count() -> None:
     assert words(permissions).index("deny") < words(permissions).index("allow read")
     assert words(Grants(permissions)).startswith("Grants")
     assert "every call asks a person" in words(Permissions())
+
+
+def test_a_wrapper_says_what_it_is_and_what_it_is_around() -> None:
+    agent = with_budget(create_agent_harness(with_retry(ScriptedLLM(["Hello."]))), usd=1, seconds=60)
+    assert words(agent).startswith("with_budget &nbsp;·&nbsp; usd=1, seconds=60 around Agent")
+    assert repr(agent).startswith("with_budget(AgentHarness(ScriptedLLM(")
+    assert repr(agent).endswith(", usd=1, seconds=60)")
 
 
 def test_an_agent_shows_what_it_wraps_and_no_key() -> None:

@@ -121,3 +121,12 @@ def test_ids_of_many_threads_are_unique() -> None:
     with ThreadPoolExecutor(8) as pool:
         batches = list(pool.map(lambda _: [new_id() for _ in range(2_000)], range(8)))
     assert len({each for batch in batches for each in batch}) == 16_000
+
+
+def test_tab_offers_the_public_names_and_nothing_that_the_module_needs_for_itself() -> None:
+    offered = {name for name in dir(llm_gateway_nb) if not name.startswith("__")}
+    assert set(llm_gateway_nb.__all__) <= offered
+    assert all(
+        hasattr(getattr(llm_gateway_nb, name), "__path__") or name in {"errors", "exceptions"}
+        for name in offered - set(llm_gateway_nb.__all__)
+    )

@@ -15,6 +15,9 @@ __all__ = ["harness_card"]
 
 def harness_card(harness: Any) -> Bit:
     """An LLM, what is around one, or anything else with `invoke`."""
+    if (wrapper := getattr(harness, "_wrapper", None)) is not None:
+        name, said = wrapper
+        return card(name, note("around"), harness_card(harness._inner), about=said or "a wrapper")
     match harness:
         case LLM():
             return card(harness.model, line(brief(harness)), about="model", badge=badge(harness.provider, "quiet"))
