@@ -6,6 +6,8 @@ functions of the host do when they are called.
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -53,7 +55,8 @@ def sandboxed(command: Sequence[str], folder: Path) -> list[str]:
         ConfigurationError: see `check_sandbox`.
     """
     check_sandbox()
-    hidden = [Path.home(), Path("/tmp"), Path("/run"), Path("/var/tmp")]
+    homes = [Path.home(), Path(pwd.getpwuid(os.getuid()).pw_dir)]  # HOME may say another one
+    hidden = [*homes, Path("/tmp"), Path("/run"), Path("/var/tmp")]
     hidden = [path for path in dict.fromkeys(path.resolve() for path in hidden) if path.is_dir() and path != Path("/")]
     needed = {
         Path(path).resolve() for path in (*sys.path, sys.prefix, sys.base_prefix, str(Path(__file__).parent)) if path
@@ -63,6 +66,10 @@ def sandboxed(command: Sequence[str], folder: Path) -> list[str]:
     return [
         "bwrap",
         "--unshare-all",
+        *(
+            "--cap-drop",
+            "ALL",
+        ),  # root, as whom many containers run, would keep its rights, and mount all anew to write to it
         "--new-session",
         *("--ro-bind", "/", "/"),
         *("--dev", "/dev"),

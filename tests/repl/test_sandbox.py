@@ -56,6 +56,14 @@ async def test_the_system_can_only_be_read_and_the_home_is_not_there(sandbox: Re
         secret.unlink()
 
 
+async def test_root_has_no_rights_in_it_either(sandbox: Repl) -> None:
+    result = await sandbox.execute("print(open('/proc/self/status').read())")
+    assert "CapEff:\t0000000000000000" in result.stdout
+    code = "import subprocess\nprint(subprocess.run(['mount', '-o', 'remount,bind,rw', '/']).returncode)"
+    assert not (await sandbox.execute(code)).stdout.startswith("0")
+    assert "Read-only file system" in str((await sandbox.execute("open('/etc/mine', 'w')")).error)
+
+
 async def test_its_tmp_is_its_own(sandbox: Repl, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("x")
     assert "FileNotFoundError" in str((await sandbox.execute(f"open({str(tmp_path / 'outside')!r})")).error)
