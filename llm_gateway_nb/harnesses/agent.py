@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.harnesses.turn import ToolTurn
+from llm_gateway_nb.harnesses.under_budget import (
+    budget_questions,
+    count_call,
+    stopped_by,
+    watched,
+    withdraw_questions,
+)
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.providers.structured import misfit
 from llm_gateway_nb.tools.held import Held
@@ -163,9 +170,9 @@ class AgentHarness:
         )
         try:
             while True:
-                async for question in _budget_questions(env, run_id):
+                async for question in budget_questions(env, run_id):
                     yield question
-                stopped = _stopped(env)
+                stopped = stopped_by(env)
                 if stopped is not None and (env.depth or not iteration):
                     reason = "budget"  # the root of the tree sums up
                     break
@@ -184,8 +191,7 @@ class AgentHarness:
                 )
                 called = _ModelCall()
                 iteration += 1
-                for budget in env.budgets:
-                    budget.count_call()
+                count_call(env)
                 async with aclosing(as_generator(self._harness.invoke(request))) as events:
                     async for event in events:
                         if isinstance(event, UsageEvent):
@@ -208,7 +214,7 @@ class AgentHarness:
                 if closing or not called.calls:
                     reason = closing or "final"
                     break
-                async for question in _budget_questions(env, run_id):
+                async for question in budget_questions(env, run_id):
                     yield question
                 turn = ToolTurn(
                     run_id=run_id,
@@ -221,12 +227,10 @@ class AgentHarness:
                     relay_timeout=self._relay_timeout,
                     held=held,
                 )
-                stopped = _stopped(env)
+                stopped = stopped_by(env)
                 if stopped is not None:
                     turn.stop(stopped)
-                with ExitStack() as watching:
-                    for budget in env.budgets:
-                        watching.enter_context(budget.watching(turn.say, turn.stop, run_id=run_id, parent_id=parent_id))
+                with watched(env, turn.say, turn.stop, run_id=run_id):
                     async with aclosing(turn.events()) as turn_events:
                         async for event in turn_events:
                             yield event
@@ -235,8 +239,7 @@ class AgentHarness:
         except Exception as error:  # noqa: BLE001  (a harness that raises, whatever it is, ends its run and nobody else's)
             yield ErrorEvent(run_id=run_id, parent_id=parent_id, error=error)
         finally:
-            for budget in env.budgets:
-                budget.withdraw(run_id)
+            withdraw_questions(env, run_id)
             await held.aclose()
         yield HarnessEndEvent(
             run_id=run_id,
@@ -246,17 +249,6 @@ class AgentHarness:
             total_usage=usage,
             finish_reason=finish_reason,
         )
-
-
-async def _budget_questions(env: InvokeEnv, run_id: str) -> AsyncGenerator[HarnessEvent, None]:
-    """Whether to go on, where a budget is used up; waits for the answers."""
-    for budget in env.budgets:
-        async for question in budget.check(run_id, env.parent_id):
-            yield question
-
-
-def _stopped(env: InvokeEnv) -> str | None:
-    return next((budget.stopped for budget in env.budgets if budget.stopped is not None), None)
 
 
 def _passes_on(event: HarnessEvent, called: _ModelCall) -> bool:

@@ -37,8 +37,9 @@ def with_budget(
     """`harness` with limits that count over a whole tree: an invoke, and every subagent under it.
 
     At a limit a `BudgetRelayEvent` asks whether to go on with as much again. No, or nobody there to answer, stops the tree:
-    running tools are cancelled, an agent makes one last call without tools that sums up, and the reason of the end is
-    `budget`. A model call under way is let finish: so a limit in tokens is passed by at most one call an agent.
+    running tools and code are stopped, an agent or a recursive language model makes one last call that sums up, and the
+    reason of the end is `budget`; any other harness is cut off. A model call under way is let finish: so a limit in tokens
+    is passed by at most one call an agent.
 
     Args:
         tokens: input and output, as the services count them; a service that does not count adds nothing.

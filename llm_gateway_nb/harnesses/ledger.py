@@ -16,6 +16,7 @@ from llm_gateway_nb.types import (
     HarnessEvent,
     RelayEvent,
     RelayResponse,
+    ReplOutputEvent,
     ToolCallEvent,
     ToolResultEvent,
     UsageEvent,
@@ -72,7 +73,7 @@ class Ledger:
             case RelayEvent():
                 asked.add(event.tool_call_id)
                 self._hold(event.tool_call_id)
-            case ToolCallEvent() | ToolResultEvent() if event.id in asked:
+            case ToolCallEvent() | ToolResultEvent() | ReplOutputEvent() if event.id in asked:
                 self.decided(event.id, asked)
             case _:
                 pass
@@ -120,23 +121,29 @@ class Ledger:
 
     # -- the question ------------------------------------------------------------------------------------------------
 
-    async def check(self, run_id: str, parent_id: str | None) -> AsyncGenerator[BudgetRelayEvent, None]:
-        """Whether to go on: asks, if a limit is reached, and waits for the answer; then `stopped` says."""
+    async def check(
+        self, run_id: str, parent_id: str | None, *, asker: str | None = None
+    ) -> AsyncGenerator[BudgetRelayEvent, None]:
+        """Whether to go on: asks, if a limit is reached, and waits for the answer; then `stopped` says.
+
+        `asker` is whose question it is, where one run has several who may ask.
+        """
+        asker = asker or run_id
         try:
             while self.stopped is None:
                 if self._settled is None:
                     unit = self.over()
                     if unit is None:
                         return
-                    yield self._question(unit, run_id, parent_id)
+                    yield self._question(unit, run_id, parent_id, asker)
                 if self._settled is not None:
                     await self._settled.promise
         finally:
-            self.withdraw(run_id)
+            self.withdraw(asker)
 
-    def withdraw(self, run_id: str) -> None:
+    def withdraw(self, asker: str) -> None:
         """Who asked is gone: another one that waits asks anew."""
-        if self._asker == run_id and self._settled is not None:
+        if self._asker == asker and self._settled is not None:
             self._close_question()
 
     @contextmanager
@@ -157,8 +164,8 @@ class Ledger:
         finally:
             self._watchers.remove(watcher)
 
-    def _question(self, unit: str, run_id: str, parent_id: str | None) -> BudgetRelayEvent:
-        self._settled, self._asker = deferred(), run_id
+    def _question(self, unit: str, run_id: str, parent_id: str | None, asker: str) -> BudgetRelayEvent:
+        self._settled, self._asker = deferred(), asker
         self._hold("budget")
         loop, settled = asyncio.get_running_loop(), self._settled
 
@@ -237,7 +244,7 @@ class Ledger:
             return
         self.used["seconds"] = self._seconds()
         watcher = self._watchers[0]
-        if not watcher.ask(self._question("seconds", watcher.run_id, watcher.parent_id)):
+        if not watcher.ask(self._question("seconds", watcher.run_id, watcher.parent_id, watcher.run_id)):
             self._close_question()  # its tools are done: it is noticed before the next model call
 
     def __repr__(self) -> str:

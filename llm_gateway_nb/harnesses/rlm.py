@@ -14,8 +14,9 @@ from llm_gateway_nb.errors import CodeBlockError, ConfigurationError
 from llm_gateway_nb.harnesses.code_block import code_block
 from llm_gateway_nb.harnesses.rlm_config import RlmConfig
 from llm_gateway_nb.harnesses.rlm_host import RlmHost, Tree
-from llm_gateway_nb.harnesses.rlm_prompt import error_feedback, output_feedback, system_prompt
+from llm_gateway_nb.harnesses.rlm_prompt import error_feedback, last_word, output_feedback, system_prompt
 from llm_gateway_nb.harnesses.stream import as_generator
+from llm_gateway_nb.harnesses.under_budget import budget_questions, count_call, stopped_by, watched, withdraw_questions
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.repl import Repl, ReplTurn, check_sandbox
 from llm_gateway_nb.types import (
@@ -79,6 +80,8 @@ def create_rlm_harness(
 class RlmHarness:
     """See `create_rlm_harness`. Holds settings only; any number of invokes may run at once."""
 
+    keeps_budgets = True
+
     def __init__(
         self, root_harness: GeneratorHarnessModule, sub_harness: GeneratorHarnessModule, config: RlmConfig
     ) -> None:
@@ -117,7 +120,7 @@ class RlmRun:
     there is one."""
 
     def __init__(self, harness: RlmHarness, params: GeneratorInvokeParams, *, level: int, tree: Tree) -> None:
-        env = params.env or InvokeEnv()
+        env = self._env = params.env or InvokeEnv()
         self.id = new_id()
         self.answer: str | None = None
         self.reason: EndReason = "error"
@@ -153,6 +156,10 @@ class RlmRun:
                 Repl(config.repl, functions=host.functions, variables={"context": context}, answers=True) as repl,
             ):
                 while iterations < config.max_iterations and self.answer is None and not self._tree.is_over:
+                    async for question in budget_questions(self._env, self.id):
+                        yield question
+                    if stopped_by(self._env) is not None:
+                        break
                     said: list[str] = []
                     iterations += 1
                     left = config.max_iterations - iterations
@@ -177,23 +184,37 @@ class RlmRun:
                         timeout=config.turn_timeout,
                         max_stdout=config.max_stdout_length,
                     )
-                    async with aclosing(turn.events()) as happening:
-                        async for event in happening:
-                            yield self._counted(event)
+                    with watched(self._env, turn.say, host.stop, run_id=self.id):
+                        async with aclosing(turn.events()) as happening:
+                            async for event in happening:
+                                yield self._counted(event)
                     messages.append(
                         UserMessage(content=output_feedback(turn.result, config.max_stdout_length, left=left))
                     )
                     self.answer = turn.result.answer
+            stopped = stopped_by(self._env)
+            if self.answer is None and self.error is None and stopped is not None:
+                self.reason = "budget"
+                if iterations and not self._level and not self._depth:  # the root of the tree sums up
+                    messages.append(UserMessage(content=last_word(stopped)))
+                    async with aclosing(self._ask(messages, [])) as asked:
+                        async for event in asked:
+                            yield event
+                    iterations += 1
             if self.answer is not None:
                 self.reason = "final"
                 yield TextEvent(**self._of, id=new_id(), content=self.answer)
+            elif self.error is not None:
+                self.reason = "error"
             elif self._tree.is_over:
                 self.reason = "budget"
-            elif self.error is None:
+            elif stopped is None:
                 self.reason = "max_iterations"
         except Exception as error:  # noqa: BLE001  (whatever went wrong is how this run ended)
-            self.error = error
+            self.reason, self.error = "error", error
             yield ErrorEvent(**self._of, error=error)
+        finally:
+            withdraw_questions(self._env, self.id)
         yield HarnessEndEvent(**self._of, reason=self.reason, iterations=iterations, total_usage=self._usage)
 
     async def _ask(self, messages: list[Message], said: list[str]) -> AsyncGenerator[HarnessEvent, None]:
@@ -209,6 +230,7 @@ class RlmRun:
             }
         )
         own: str | None = None
+        count_call(self._env)
         async with aclosing(as_generator(self._model_harness.invoke(request))) as events:
             async for event in events:
                 own = own or event.run_id

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llm_gateway_nb.harnesses.rlm_exec import make_exec_tool
 from llm_gateway_nb.harnesses.stream import as_generator
 from llm_gateway_nb.harnesses.turn import ToolTurn
+from llm_gateway_nb.harnesses.under_budget import budget_questions, count_call, stopped_by
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.repl import HostFunction, ReplTurn
 from llm_gateway_nb.types import (
@@ -26,6 +27,7 @@ from llm_gateway_nb.types import (
     ToolProgressEvent,
     ToolResultEvent,
     UserMessage,
+    new_id,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +72,16 @@ class RlmHost:
         self._tree = tree
         self._exec_tool = make_exec_tool(timeout=harness.config.exec_timeout, cwd=harness.config.exec_cwd)
         self._numbers = count(1)
+        self._env = params.env or InvokeEnv()
+        self._helpers = 0
+        self._stopped: str | None = None
+
+    def stop(self, why: str) -> None:
+        """End the turn. Helpers that its code waits for are left to themselves: they end in their own words, and the turn
+        with the last of them."""
+        self._stopped = why
+        if not self._helpers:
+            self.turn.stop(why)
 
     @property
     def functions(self) -> dict[str, HostFunction]:
@@ -84,10 +96,16 @@ class RlmHost:
                 f"llm_query: the prompt has {len(task)} characters and may have {budget}. Keep the task short and give the "
                 "text as the second argument: llm_query(prompt, context)."
             )
-        if self._tree.is_over:
-            raise RuntimeError("llm_query: the budget is used up.")
-        deeper = self._level < self._config.max_depth
-        return await (self._run_below(task, text) if deeper else self._call(task, text))
+        self._check_budget()
+        self._helpers += 1
+        try:
+            if self._level < self._config.max_depth:
+                return await self._run_below(task, text)
+            return await self._call(task, text)
+        finally:
+            self._helpers -= 1
+            if self._stopped is not None and not self._helpers:
+                self.turn.stop(self._stopped)
 
     async def _run_below(self, task: str, text: str | None) -> str:
         """A run with a REPL of its own, under the same permissions."""
@@ -102,6 +120,7 @@ class RlmHost:
                         depth=(self._params.env.depth or 0 if self._params.env else 0) + 1,
                         grants=self._grants,
                         shared=self._shared(),
+                        budgets=self._env.budgets,
                     ),
                     "settings": self._settings(),
                     "response_model": None,
@@ -110,9 +129,18 @@ class RlmHost:
             level=self._level + 1,
             tree=self._tree,
         )
-        async with aclosing(run.events()) as events:
-            async for event in events:
-                self.turn.push(event)
+        open_runs: dict[str, str | None] = {}
+        try:
+            async with aclosing(run.events()) as events:
+                async for event in events:
+                    if isinstance(event, HarnessStartEvent):
+                        open_runs[event.run_id] = event.parent_id
+                    elif isinstance(event, HarnessEndEvent):
+                        open_runs.pop(event.run_id, None)
+                    self.turn.push(event)
+        finally:  # of one that the code gave up, or whose turn was stopped
+            for run_id, parent_id in reversed(open_runs.items()):
+                self.turn.say(HarnessEndEvent(run_id=run_id, parent_id=parent_id, reason="cancelled"))
         if run.answer is None:
             raise RuntimeError(f"llm_query: {_why(run)}")
         return run.answer
@@ -125,6 +153,10 @@ class RlmHost:
             settings=self._settings(),
             env=InvokeEnv(parent_id=self.turn.id, shared=self._shared()),
         )
+        async for question in budget_questions(self._env, self._run_id, asker=new_id()):
+            self.turn.push(question)
+        self._check_budget()
+        count_call(self._env)
         said: list[str] = []
         failure = ""
         async with aclosing(as_generator(self._harness.sub.invoke(request))) as events:
@@ -149,6 +181,10 @@ class RlmHost:
         if failure:
             raise RuntimeError(f"llm_query: {failure}")
         return "".join(said)
+
+    def _check_budget(self) -> None:
+        if self._tree.is_over or stopped_by(self._env) is not None:
+            raise RuntimeError("llm_query: the budget is used up.")
 
     async def _exec(self, command: str, timeout: float | None = None) -> dict[str, Any]:
         """Run a shell command; the result has .stdout, .stderr and .exit_code. Await it."""

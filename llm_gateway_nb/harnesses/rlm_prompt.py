@@ -7,7 +7,7 @@ import re
 
 from llm_gateway_nb.repl import ReplResult, clipped, without_ansi
 
-__all__ = ["error_feedback", "output_feedback", "system_prompt"]
+__all__ = ["error_feedback", "last_word", "output_feedback", "system_prompt"]
 
 _SYSTEM = """\
 You answer a question by writing Python, which runs in a REPL. What the question is about is in the variable `context`, a \
@@ -96,6 +96,14 @@ def output_feedback(result: ReplResult, limit: int, *, left: int) -> str:
 def error_feedback(message: str, *, left: int) -> str:
     """Why nothing was run; and how many replies are left."""
     return f"<harness:error>\n{_escaped(message)}\n</harness:error>\n{_left(left)}"
+
+
+def last_word(why: str) -> str:
+    """For the last call of a run whose budget is used up: nothing runs after it."""
+    return (
+        f"<harness:note>{_escaped(why)} No code runs any more. Answer now in plain words, with what is known, and say what "
+        "is missing.</harness:note>"
+    )
 
 
 def _left(replies: int) -> str:

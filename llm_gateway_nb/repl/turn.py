@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
+from llm_gateway_nb.errors import StreamClosedError
 from llm_gateway_nb.primitives import Passthrough, create_passthrough
 from llm_gateway_nb.repl.output import Piece, ReplResult, clipped
 from llm_gateway_nb.types import (
@@ -52,6 +53,7 @@ class ReplTurn:
         self._timeout = timeout
         self._max_stdout = max_stdout
         self._stream: Passthrough[HarnessEvent] = create_passthrough()
+        self._stopped: str | None = None
 
     async def events(self) -> AsyncGenerator[HarnessEvent, None]:
         """`repl_input`, what happens, `repl_output`. Closing it ends the REPL's process and what the code has asked for."""
@@ -73,7 +75,7 @@ class ReplTurn:
             **self._of,
             id=self.id,
             stdout=clipped(stdout, self._max_stdout),
-            error=result.error,
+            error=self._stopped or result.error,
             done=result.answer is not None,
             iteration=self._iteration,
             duration_ms=result.duration_ms,
@@ -85,9 +87,22 @@ class ReplTurn:
         """Something that the code's doing brought about."""
         self._stream.push(event)
 
+    def say(self, event: HarnessEvent) -> bool:
+        """Something of the run, while the code runs. False if the turn is over."""
+        try:
+            self._stream.push(event)
+        except StreamClosedError:
+            return False
+        return True
+
     def progress(self, stream: str, text: str, **more: Any) -> None:
         """Output, as it comes."""
         self.push(ReplProgressEvent(**self._of, id=new_id(), chunk=text, stream=stream, repl_id=self.id, **more))
+
+    def stop(self, why: str) -> None:
+        """End the REPL's process, whatever the code does; `why` is what became of the turn."""
+        self._stopped = why
+        self._repl.kill()
 
     async def _execute(self) -> None:
         self.result = await self._repl.execute(self._code, timeout=self._timeout, on_output=self._put)

@@ -16,13 +16,14 @@ from support.waiting import settle
 
 from llm_gateway_nb.errors import AuthenticationError, ConfigurationError
 from llm_gateway_nb.graph import fold, last_text, project_messages
-from llm_gateway_nb.harnesses import RlmConfig, create_rlm_harness
+from llm_gateway_nb.harnesses import RlmConfig, create_rlm_harness, with_budget
 from llm_gateway_nb.permissions import Grants
 from llm_gateway_nb.repl import kernel
 from llm_gateway_nb.repl.spare import SPARES
 from llm_gateway_nb.testing import ScriptedLLM, Turn
 from llm_gateway_nb.types import (
     AssistantMessage,
+    BudgetRelayEvent,
     ErrorEvent,
     HarnessEndEvent,
     HarnessEvent,
@@ -398,6 +399,87 @@ async def test_the_sub_model_is_what_queries_ask_for() -> None:
     with ScriptedLLM([code("FINAL(await llm_query('a'))"), "flat"]) as llm:
         await collect(llm, config=RlmConfig(max_depth=0, sub_model="small"), model="large")
         assert [request.model for request in llm.requests] == ["large", "small"]
+
+
+async def test_a_helper_that_nobody_waits_for_any_more_ends_as_cancelled_and_in_its_place(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    class Held:
+        async def invoke(self, _params: Any) -> AsyncIterator[HarnessEvent]:
+            begun.touch()
+            await asyncio.Event().wait()
+            yield  # type: ignore[misc]
+
+        async def supported_models(self) -> list[str]:
+            return []
+
+    ask = f"""
+import asyncio, os
+asked = asyncio.ensure_future(llm_query("x"))
+while not os.path.exists({str(begun)!r}):
+    await asyncio.sleep(0.01)
+FINAL("without it")"""
+    events = await collect(ScriptedLLM([code(ask)]), sub=Held())
+    helper = next(event for event in of(HarnessStartEvent, events) if event.depth)
+    ended = next(event for event in of(HarnessEndEvent, events) if event.run_id == helper.run_id)
+    assert (ended.reason, ended.parent_id) == ("cancelled", helper.parent_id)
+    assert events.index(ended) < events.index(of(ReplOutputEvent, events)[0])
+    assert of(HarnessEndEvent, events)[-1].reason == "final"
+
+
+async def limited(
+    llm: Any, limits: dict[str, float], *, at_output: Any = None, config: RlmConfig | None = None, sub: Any = None
+) -> list[HarnessEvent]:
+    """All events of a run under a budget, each question about which is answered no."""
+    events: list[HarnessEvent] = []
+    harness = with_budget(create_rlm_harness(llm, sub, config), **limits)
+    async for event in harness.invoke(messages=GO):
+        events.append(event)
+        if at_output is not None and isinstance(event, ReplProgressEvent):
+            at_output()
+        elif isinstance(event, BudgetRelayEvent):
+            event.respond({"approved": False, "reason": "enough"})
+    return events
+
+
+async def test_at_its_limit_a_run_is_asked_about_and_sums_up_in_plain_words() -> None:
+    turns = [Turn(code("print(1)"), usage=(100, 0)), Turn(code("print(2)"), usage=(100, 0)), "As far as I got."]
+    with ScriptedLLM(turns) as llm:
+        events = await limited(llm, {"tokens": 150})
+        assert "200 of 150 tokens are used): enough" in str(llm.requests[-1].messages[-1].content)
+    assert [event.stdout for event in of(ReplOutputEvent, events)] == ["1", "2"]
+    assert "".join(event.content for event in of(TextEvent, events)).endswith("As far as I got.")
+    assert (end(events).reason, end(events).iterations) == ("budget", 3)
+
+
+async def test_an_answer_that_passes_the_limit_is_an_answer() -> None:
+    with ScriptedLLM([Turn(code("FINAL('done')"), usage=(1000, 0))]) as llm:
+        events = await limited(llm, {"tokens": 10})
+    assert end(events).reason == "final"
+    assert not of(BudgetRelayEvent, events)
+
+
+async def test_when_the_time_is_up_the_code_that_runs_is_stopped() -> None:
+    wait = code("import time\nprint('here')\ntime.sleep(600)")
+    with ScriptedLLM([wait, "That is all."]) as llm:
+        events = await limited(llm, {"seconds": 60}, at_output=lambda: jump(600), config=RlmConfig(turn_timeout=10_000))
+    assert of(BudgetRelayEvent, events)[0].unit == "seconds"
+    assert "budget is used up" in of(ReplOutputEvent, events)[0].error
+    assert of(TextEvent, events)[-1].content.endswith("all.")
+    assert end(events).reason == "budget"
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+async def test_helpers_count_against_the_limit_and_are_not_asked_beyond_it(depth: int) -> None:
+    asks = code("for _ in range(5):\n    print(await llm_query('x'))")
+    helper = ScriptedLLM([Turn("yes" if not depth else code("FINAL('yes')"), usage=(100, 0)) for _ in range(5)])
+    with ScriptedLLM([asks, "That is all."]) as llm:
+        events = await limited(llm, {"calls": 3}, sub=helper, config=RlmConfig(max_depth=depth))
+    assert len(helper.requests) == 2
+    assert "budget is used up" in of(ReplOutputEvent, events)[-1].error
+    ends = {event.run_id: event.reason for event in of(HarnessEndEvent, events)}
+    assert all(event.run_id in ends for event in of(HarnessStartEvent, events)), "each run that began has its end"
+    assert end(events).reason == "budget"
 
 
 async def test_a_budget_that_is_used_up_anywhere_ends_the_whole_tree() -> None:
