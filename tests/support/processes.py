@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
-__all__ = ["alive", "below", "gone"]
+__all__ = ["alive", "below", "children", "gone"]
 
 
 def alive(pid: int) -> bool:
@@ -18,16 +18,21 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def below(pid: int | None = None) -> set[int]:
-    """The processes that this one, or another one, has started, and theirs."""
+def children(pid: int | None = None) -> set[int]:
+    """The processes that this one, or another one, has started itself."""
     found: set[int] = set()
     try:
         for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                found |= {child, *below(child)}
+            found |= set(map(int, (task / "children").read_text().split()))
     except (FileNotFoundError, ProcessLookupError):
         pass
     return {each for each in found if alive(each)}
+
+
+def below(pid: int | None = None) -> set[int]:
+    """The processes that this one, or another one, has started, and theirs."""
+    found = children(pid)
+    return found.union(*map(below, found))
 
 
 async def gone(pid: int, within: float = 30.0) -> bool:
