@@ -8,7 +8,7 @@ from posixpath import basename
 from typing import Literal
 
 from llm_gateway_nb.permissions.globs import literal, text_matcher
-from llm_gateway_nb.permissions.programs import RUNS_OTHERS
+from llm_gateway_nb.permissions.program_tables import RUNS_OTHERS
 from llm_gateway_nb.permissions.shell import Analysis, SimpleCommand, analyze
 
 __all__ = ["CommandPattern", "Hit"]

@@ -9,13 +9,13 @@ from typing import Any
 
 from llm_gateway_nb.permissions.globs import escape
 from llm_gateway_nb.permissions.paths import Root, folder_pattern
-from llm_gateway_nb.permissions.programs import (
+from llm_gateway_nb.permissions.program_tables import (
     GIT_NOT_GENERALISED,
     NOT_GENERALISED,
     SUBCOMMANDS,
     THIRD_WORD,
-    is_code_runner,
 )
+from llm_gateway_nb.permissions.programs import is_code_runner
 from llm_gateway_nb.permissions.shell import analyze
 from llm_gateway_nb.permissions.subject import Subject, kind_of, well_formed
 from llm_gateway_nb.types.permissions import ToolPermission

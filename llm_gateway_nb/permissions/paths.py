@@ -19,9 +19,12 @@ _MARKS = frozenset({"*** Begin Patch", "*** End Patch", "*** End of File"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-_RUN_BY_OTHERS = frozenset(
-    {".git", ".hg", ".svn", ".ssh", ".husky", ".vscode", ".idea", ".envrc", ".ipython", ".jupyter"}
-)
+_RUN_BY_OTHERS = frozenset({
+    ".bash_login", ".bash_logout", ".bash_profile", ".bashrc", ".cargo", ".claude", ".config", ".cursor",
+    ".devcontainer", ".envrc", ".exrc", ".gdbinit", ".git", ".gitconfig", ".hg", ".husky", ".idea", ".ipython",
+    ".jupyter", ".mcp.json", ".npmrc", ".pdbrc", ".profile", ".ssh", ".svn", ".tmux.conf", ".vimrc", ".vscode",
+    ".xprofile", ".zlogin", ".zprofile", ".zshenv", ".zshrc",
+})  # fmt: skip
 """What other programs run unasked: a hook, a setting that names a command. Who may change the files around them has not
 allowed that, so no glob stands for them; a rule spells them out."""
 

@@ -24,6 +24,8 @@ def derived(command: str) -> str:
         ("git status", "git status *"),
         ("git commit -m x", "git commit *"),
         ("npm run build --verbose", "npm run build *"),
+        ("gh run list -L 5", "gh run list *"),
+        ("svn log -l 5", "svn log *"),
         ("./run.sh a", "./run.sh *"),
         ("ls *.py", "ls *"),
         ("", ""),
@@ -40,6 +42,8 @@ def test_a_simple_command_gives_its_program_and_subcommand(command: str, pattern
           "npm install x", "git push origin main", "git reset --soft HEAD~1", "git clean -n", "git checkout main"),
         *("python x.py", "node -e x", "sed -n 1p f", "make test", "rm x", "curl http://x", "sudo ls x", "bash -c x",
           "unzip a.zip", "tar xf a.tar", "gzip a", "patch -i f", "uniq a b", "rsync a b", "pandoc a.md", "npm exec x"),
+        *("pytest tests", "mvn test", "ssh-agent -s", "aws s3 ls", "docker-compose ps", "pdftotext a.pdf", "strip a.out",
+          "gradle test", "redis-cli get x", "halt -p", "mkfs.ext4 x", "m4 x", "gh run", "yt-dlp x"),
         *("find . -delete", "X=1 ls x", "echo $HOME", "npm run", "git --version"),
     ],
 )  # fmt: skip

@@ -210,6 +210,14 @@ def test_a_rule_for_git_covers_none_of_these(command: str) -> None:
             "rustc -C x",
         ),
         *("tar --checkpoint-action=exec=sh xf a", "tar --checkpoint-act exec=sh xf a", "find . -fprintf x y"),
+        *("ssh-agent sh x", "systemd-cat sh x", "choom -n 0 -- sh x", "env_parallel sh x", "fzf --preview sh", "rr sh"),
+        *(
+            "man -C x ls",
+            "man --config-file=x ls",
+            "nm --plugin x y",
+            "kubectl get pods --kubeconfig x",
+            "go env -w A=x",
+        ),
         *("coproc ls", "[[ a ]]", "let x", "shuf -o x", "date -s x", "yq -i x y", "journalctl --vacuum-size=1"),
         *("test -v 'a[$(x)]'", "printf -v a x", "read x", "trap x EXIT", "set -x", "hash -p x ls", "%1", ": x"),
     ],
@@ -219,7 +227,13 @@ def test_programs_that_run_others_ask_even_under_a_star(command: str) -> None:
     assert not covers(f"{command.split()[0]} *", command)
 
 
-@pytest.mark.parametrize("command", ["python x", "python3.12 -c x", "node x", "awk x", "make", "sed -n 1p f"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("python x", "python3.12 -c x", "node x", "awk x", "make", "sed -n 1p f", "pytest --basetemp=x", "mvn test"),
+        *("m4 x", "pdflatex x", "emacsclient -e x", "redis-cli eval x", "mariadb -e x", "jupyter nbconvert x"),
+    ],
+)
 def test_an_interpreter_has_to_be_named(command: str) -> None:
     assert not covers("*", command)
     assert covers(f"{command.split()[0]} *", command)
@@ -234,6 +248,8 @@ def test_an_interpreter_has_to_be_named(command: str) -> None:
         ("docker exec *", "docker exec x sh"),
         ("go run *", "go run ."),
         ("gh alias *", "gh alias set x '!sh'"),
+        ("docker-compose exec *", "docker-compose exec x sh"),
+        ("pyenv exec *", "pyenv exec sh"),
         ("git config *", "git config alias.x y"),
     ],
 )
@@ -492,7 +508,11 @@ def test_a_working_directory_that_is_gone_matches_nothing_relative(
 
 
 @pytest.mark.parametrize(
-    "name", [".git/hooks/pre-commit", "sub/.git/config", ".GIT/config", ".vscode/tasks.json", ".envrc"]
+    "name",
+    [
+        *(".git/hooks/pre-commit", "sub/.git/config", ".GIT/config", ".vscode/tasks.json", ".envrc"),
+        *(".bashrc", ".claude/settings.json", ".cargo/config.toml", ".npmrc", ".mcp.json"),
+    ],
 )
 def test_no_glob_stands_for_what_other_programs_run(tmp_path: Path, name: str) -> None:
     hook = patch(f"{tmp_path}/a", f"{tmp_path}/{name}")
