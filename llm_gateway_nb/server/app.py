@@ -57,6 +57,7 @@ def create_app(
 ) -> FastAPI:
     """A FastAPI app that runs `harness` for whoever has the token. Serve it with one worker: a run lives in its process.
     An app that mounts this one has to enter its lifespan, `app.router.lifespan_context(app)`, or nobody ends its runs.
+    Runs are kept in memory, and end with the server: there is no store of conversations behind it.
 
     Args:
         harness: what `POST /chat` invokes; or several by the name that a body's `mode` takes, the first by default.

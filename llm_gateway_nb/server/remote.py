@@ -7,6 +7,7 @@ shells and the model are on the server; what travels are the messages, the event
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncGenerator
 from functools import cached_property
@@ -21,11 +22,14 @@ except ImportError as error:
 from pydantic import SecretStr
 
 from llm_gateway_nb.primitives import Passthrough, create_passthrough
+from llm_gateway_nb.server.gate import is_loopback
 from llm_gateway_nb.server.remote_errors import connection_error, refusal
 from llm_gateway_nb.server.remote_run import RemoteRun
 from llm_gateway_nb.types import GeneratorInvokeParams, HarnessEvent
 
 __all__ = ["RemoteHarness"]
+
+_log = logging.getLogger(__name__)
 
 _AHEAD = 256
 """Events that may wait here for a slow reader; then the server waits."""
@@ -40,6 +44,8 @@ class RemoteHarness:
         connect_seconds: how long connecting, or an answer that is no stream, may take.
         silence_seconds: how long a stream may be silent, keep-alive comments included, before it counts as cut.
         reconnect_seconds: how long to try to come back to a run after a cut; None is as long as the server keeps it.
+        ssl_context: whose certificates are trusted; None trusts those whom this machine does. For a server with one of its
+            own: `ssl.create_default_context(cafile="its-ca.pem")`.
 
     Raises:
         ConfigurationError: an address that is none, or has a name and password in it.
@@ -53,6 +59,7 @@ class RemoteHarness:
         connect_seconds: float = 10.0,
         silence_seconds: float = 60.0,
         reconnect_seconds: float | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         try:
             parsed = httpx2.URL(url)
@@ -67,6 +74,9 @@ class RemoteHarness:
         self._timeout = httpx2.Timeout(connect_seconds, read=silence_seconds)
         self._connect_seconds = connect_seconds
         self._reconnect_seconds = reconnect_seconds
+        self._ssl_context = ssl_context
+        if parsed.scheme == "http" and token is not None and not is_loopback(parsed.host):
+            _log.warning("The token for %s goes over the network in the clear; serve it over https.", self.url)
 
     def __repr__(self) -> str:
         return f"RemoteHarness({self.url!r})"
@@ -133,4 +143,6 @@ class RemoteHarness:
     @cached_property
     def _verify(self) -> ssl.SSLContext | bool:
         """Made once, for it takes 50 ms and each invoke has a client of its own; and not at all for http."""
-        return httpx2.create_ssl_context() if self.url.startswith("https:") else False
+        if not self.url.startswith("https:"):
+            return False
+        return self._ssl_context if self._ssl_context is not None else httpx2.create_ssl_context()

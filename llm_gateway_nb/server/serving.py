@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -41,9 +42,10 @@ class Served:
         url: where, once it is; with the port that was free.
     """
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
+    def __init__(self, app: Any, host: str, port: int, certificate: tuple[Any, Any] | None = None) -> None:
         self._app = app
         self._address = host, port
+        self._certificate = certificate
         self._task: asyncio.Task[None] | None = None
         self._server: _Server | None = None
         self.url = ""
@@ -53,8 +55,17 @@ class Served:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server(self._address, family=family)
         port = listening.getsockname()[1]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._server = _Server(uvicorn.Config(self._app, log_level="warning", timeout_graceful_shutdown=5))
+        self.url = f"http{'s' if self._certificate else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+        certificate, key = self._certificate or (None, None)
+        self._server = _Server(
+            uvicorn.Config(
+                self._app,
+                log_level="warning",
+                timeout_graceful_shutdown=5,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+            )
+        )
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name="llm_gateway_nb server")
         ready = asyncio.create_task(self._server.ready.wait())
         try:
@@ -87,17 +98,27 @@ class Served:
         return f"Served({self.url!r})" if self._task is not None else "Served(stopped)"
 
 
-def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> Served:
+def serve(
+    app: Any,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ssl_certfile: str | os.PathLike[str] | None = None,
+    ssl_keyfile: str | os.PathLike[str] | None = None,
+) -> Served:
     """Serve the app of `create_app` in the running loop: `server = await serve(app)`, and `await server.aclose()` at the
     end; or `async with serve(app) as server:`. For a server of its own, `uvicorn module:app` does as well.
 
     Args:
         port: 0 takes a free one; `server.url` has it.
+        ssl_certfile, ssl_keyfile: PEM files, for https; the key may stand in the first. Without them the token goes over
+            the network in the clear: fine on this machine, or behind a proxy that speaks https.
 
     Raises:
         ConfigurationError: an app without a token on an address that others reach.
-        OSError: when it is started: the address is taken.
+        OSError: when it is started: the address is taken, or a file can't be read.
     """
     if app.state.needs_loopback and not is_loopback(host):
         raise ConfigurationError(f"An app without a token listens on loopback alone, not on {host!r}; give it a token.")
-    return Served(app, host, port)
+    certificate = None if ssl_certfile is None else (ssl_certfile, ssl_keyfile)
+    return Served(app, host, port, certificate)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from support.clock import jump
 from support.gateway import GO, HELLO, TOKEN, Held, add, agent
 from support.waiting import until
@@ -32,6 +35,7 @@ from llm_gateway_nb.types import (
     HarnessEndEvent,
     HarnessEvent,
     InvokeEnv,
+    Permissions,
     RelayAnswerEvent,
     RelayEvent,
     TextEvent,
@@ -51,6 +55,51 @@ async def remote(harness: Any = None, **options: Any) -> AsyncIterator[RemoteHar
         there = RemoteHarness(server.url, TOKEN, connect_seconds=60, reconnect_seconds=60)
         there.app = app  # type: ignore[attr-defined]
         yield there
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Whom nobody trusts but those who are told to."""
+    return trustme.CA()
+
+
+@asynccontextmanager
+async def encrypted(authority: trustme.CA, folder: Path) -> AsyncIterator[str]:
+    """The address of a server that speaks https."""
+    certificate = folder / "server.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    app = create_app(agent(), tools=[add], token=TOKEN, policy=EVERYTHING)
+    async with serve(app, ssl_certfile=certificate) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        yield server.url
+
+
+async def test_over_https_a_run_is_what_it_is_here(authority: trustme.CA, tmp_path: Path) -> None:
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with encrypted(authority, tmp_path) as url:
+        there = RemoteHarness(url, TOKEN, ssl_context=trusting)
+        assert await there.supported_models()
+        events = [event async for event in there.invoke(messages=HELLO, permissions=Permissions(allowlist=["add"]))]  # type: ignore[list-item]
+    assert isinstance(events[-1], HarnessEndEvent)
+    assert events[-1].reason == "final"
+
+
+async def test_a_certificate_that_nobody_here_vouches_for_is_refused_before_the_token_is_sent(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    async with encrypted(authority, tmp_path) as url:
+        with pytest.raises(ProviderConnectionError, match="certificate"):
+            await RemoteHarness(url, TOKEN).supported_models()
+
+
+def test_a_token_that_goes_over_the_network_in_the_clear_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    for url in ("https://example.org", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"):
+        RemoteHarness(url, TOKEN)
+    assert not caplog.records
+    RemoteHarness("http://example.org", TOKEN)
+    assert "in the clear" in caplog.text
+    assert TOKEN not in caplog.text
 
 
 class Proxy:
