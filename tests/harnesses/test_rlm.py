@@ -523,6 +523,7 @@ async def test_what_no_rule_allows_asks_in_the_turn_and_a_yes_runs_it() -> None:
     (relay,) = of(RelayEvent, events)
     assert (relay.tool, relay.params) == ("exec", {"command": "echo hi"})
     assert relay.tool_call_id == of(ReplInputEvent, events)[0].id
+    assert [(event.stream, event.chunk) for event in of(ReplProgressEvent, events)] == [("stdout", "hi\n")]
     tree = fold(events)
     node = tree.find(relay.id)
     assert node is not None
