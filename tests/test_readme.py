@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,12 @@ async def test_the_one_cell_runs_as_it_is_printed(monkeypatch: pytest.MonkeyPatc
     await result
     assert isinstance(names["result"], RunResult)
     assert names["result"].text == "It is Python."
+
+
+def test_the_layers_of_contributing_are_those_that_are_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = project["tool"]["importlinter"]["contracts"]
+    checked = re.findall(r"\w+", " ".join(contract["layers"]))
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("|---|---|---|\n")[1].split("\n\n")[0]
+    told = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert told == [name for name in checked if name != "exceptions"]  # told of beside `errors`

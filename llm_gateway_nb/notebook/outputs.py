@@ -53,10 +53,11 @@ error in the place of a dead view, and this takes it away; where a style is stri
 
 def shown_here(tree: RunTree) -> bool:
     """Whether this cell shows the run already: `await run(…)` as its last line needs no second picture of it."""
-    return _shown is not None and _shown[0]() is tree and _shown[1] == cell_number()
+    return tree in _shown and _shown[tree] == cell_number()
 
 
-_shown: tuple[weakref.ref[RunTree], int | None] | None = None
+_shown: weakref.WeakKeyDictionary[RunTree, int | None] = weakref.WeakKeyDictionary()
+"""The cell that each run has its outputs in."""
 
 
 class CellOutputs:
@@ -71,6 +72,7 @@ class CellOutputs:
         self._placed = not awaited
         self._next_update = time.monotonic() + _UPDATE_SECONDS
         self._timer: asyncio.TimerHandle | None = None
+        _shown[tree] = cell_number()
         display(_EMPTY if panel is None else live_bundle(panel), raw=True, display_id=self._live_id)
         if not awaited:
             display(self._bundle(), raw=True, display_id=self._static_id, metadata=_GOING_ON)
@@ -110,8 +112,6 @@ class CellOutputs:
         if self._placed:  # without any data nbval does not count it: a run that took less has no such output
             update_display({}, raw=True, display_id=self._static_id)
         display(static_bundle(self._tree, self._title), raw=True)
-        global _shown
-        _shown = weakref.ref(self._tree), cell_number()
 
     def _update_late(self) -> None:
         self._timer = None

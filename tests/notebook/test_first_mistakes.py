@@ -104,7 +104,7 @@ def test_help_has_what_a_person_looks_up() -> None:
 
 CELLS = [
     """\
-from llm_gateway_nb import create_agent_harness, create_llm, run
+from llm_gateway_nb import create_agent_harness, create_llm, run, start
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.testing import ScriptedLLM
 nobody = create_llm("ollama", "m", base_url="http://127.0.0.1:1/v1", max_retries=0)""",
@@ -114,6 +114,7 @@ nobody = create_llm("ollama", "m", base_url="http://127.0.0.1:1/v1", max_retries
     "async def theirs():\n    pass\n\ntheirs()",
     "result = await run(create_agent_harness(ScriptedLLM(['Hello.'])), 'hi')\nresult",
     "result",
+    "live = start(create_agent_harness(ScriptedLLM(['Hello.'])), 'hi')\nawait live",
 ]
 
 
@@ -121,7 +122,7 @@ nobody = create_llm("ollama", "m", base_url="http://127.0.0.1:1/v1", max_retries
 def test_below_a_cell_stands_what_a_person_can_use() -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     NotebookClient(notebook, timeout=60, allow_errors=True).execute()
-    _, unreachable, own, forgotten, theirs, twice, later = (cell.outputs for cell in notebook.cells)
+    _, unreachable, own, forgotten, theirs, twice, later, started = (cell.outputs for cell in notebook.cells)
 
     trace = without_ansi("\n".join(unreachable[-1].traceback))
     assert len(trace.splitlines()) < 20  # an SDK's are four hundred
@@ -136,6 +137,7 @@ def test_below_a_cell_stands_what_a_person_can_use() -> None:
     assert twice[-1].output_type == "execute_result"
     assert "text/html" not in twice[-1].data  # it stands above already
     assert "text/html" in later[-1].data
+    assert "text/html" not in started[-1].data
 
 
 def test_outside_of_ipython_a_traceback_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
