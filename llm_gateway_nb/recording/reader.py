@@ -88,7 +88,10 @@ class Recording:
         header = _parse(path, 1, lines[0]) if lines else {}
         number = header.get("recording")
         if not isinstance(number, int) or not isinstance(header.get("started"), int | float):
-            raise RecordingError(f"{str(path)!r} is no recording: its first line is no header.")
+            raise RecordingError(
+                f"{str(path)!r} is no recording: its first line is no header. Recordings are what record= and "
+                "RunResult.save() write."
+            )
         if number > VERSION:
             raise RecordingError(
                 f"{str(path)!r} is a recording of version {number}, and this one reads up to {VERSION}: "
