@@ -7,8 +7,7 @@ import inspect
 from collections.abc import Awaitable, Iterable
 from typing import Any, Literal, TypeVar, overload
 
-from tqdm.auto import tqdm
-
+from llm_gateway_nb._bar import progress_bar
 from llm_gateway_nb.errors import ConfigurationError
 
 __all__ = ["gather_with_progress"]
@@ -92,7 +91,7 @@ async def gather_with_progress(
                 results[index] = error
             bar.update()
 
-    bar: Any = tqdm(total=len(items), desc=description, disable=not progress)
+    bar = progress_bar(len(items), description, shown=progress)
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(limit or len(items), len(items))):

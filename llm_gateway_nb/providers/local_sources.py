@@ -126,11 +126,11 @@ def _run(command: Sequence[str], stop: threading.Event) -> None:
 def progress(label: str, total: int) -> Iterator[Callable[[int], object]]:
     """A progress bar in MB, in a notebook or a terminal; a line at its start and end where tqdm is missing."""
     try:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]  # it has stubs in a package of its own
+        from llm_gateway_nb._bar import progress_bar
     except ImportError:
         sys.stderr.write(f"{label}: {total / 1e6:.0f} MB …{os.linesep}")
         yield lambda _: None
         sys.stderr.write(f"{label}: done.{os.linesep}")
         return
-    with tqdm(total=total, desc=label, unit="B", unit_scale=True) as bar:
+    with progress_bar(total, label, unit="B", unit_scale=True) as bar:
         yield bar.update

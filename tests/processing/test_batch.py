@@ -7,7 +7,9 @@ import subprocess
 import sys
 from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.processing import gather_with_progress
@@ -122,3 +124,31 @@ print(asyncio.run(gather_with_progress([one(n) for n in range(4)], description="
 async def test_progress_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     await gather_with_progress([Gauge().work(1)], progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+CELL = """
+import asyncio
+from llm_gateway_nb.processing import gather_with_progress
+
+async def one(n):
+    if n == 3: raise ValueError(n)
+    return n
+"""
+
+
+@pytest.mark.kernel
+def test_what_is_saved_of_a_bar_is_how_it_ended_and_no_widget() -> None:
+    cells = [
+        CELL,
+        "print(await gather_with_progress([one(n) for n in range(3)], description='Asking <5>'))",
+        "await gather_with_progress([one(n) for n in range(5)], limit=1)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute()
+    bar, printed = notebook.cells[1].outputs
+    assert bar.data["text/plain"] == "Asking <5>: 3 of 3"
+    assert "width:100%" in bar.data["text/html"]
+    assert "Asking &lt;5&gt;" in bar.data["text/html"]
+    assert printed.text == "[0, 1, 2]\n"
+    assert notebook.cells[2].outputs[0].data["text/plain"] == "3 of 5, stopped"
+    assert "widgets" not in notebook.metadata
