@@ -67,6 +67,11 @@ class Engine:
     def loaded(self) -> bool:
         return self._runtime is not None
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has something to do: a load can't be stopped in the middle."""
+        return self._thread is not None
+
     async def stream(self, serve: Serve) -> AsyncGenerator[Piece | Alive, None]:
         """What `serve(runtime, turn)` tells its turn, in the engine's thread. The first is `Alive`: its turn has come and
         the model is loaded.
@@ -215,7 +220,7 @@ def release(engine: Engine) -> None:
             return
         if _engines.get(engine.options) is engine:
             del _engines[engine.options]
-    if engine.loaded:
+    if engine.busy or engine.loaded:  # what is being loaded for nobody is freed once it is there
         engine.unload()
 
 

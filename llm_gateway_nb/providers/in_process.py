@@ -36,7 +36,8 @@ class Plan:
 class InProcessLLM(LLM):
     """A model that runs here. The first call loads it; objects with the same model and settings share one, which serves
     one call at a time, in order, in a thread of its own, so that the event loop stays free. A call that is cancelled
-    stops at the next token.
+    stops at the next token. Loading can't be stopped in the middle: a call that is cancelled meanwhile is over at once, the
+    thread loads on, and what nobody wants any more by then is freed.
 
     Args:
         timeout: seconds without a token, once the call's turn has come and the model is loaded.
