@@ -1,4 +1,4 @@
-"""What every adapter is made of: a harness around another framework's run, and a teller of what happens in it.
+"""What every adapter is made of: a harness around another framework's run.
 
 The framework runs in a task of its own, which fills a stream; the generator reads it. Closing the generator cancels the
 task and waits until it is gone, so a stop in the notebook stops the framework too.
@@ -7,207 +7,23 @@ task and waits until it is gone, so a stop in the notebook stops the framework t
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from contextvars import ContextVar
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel
-
+from llm_gateway_nb.adapters.teller import Teller, telling
 from llm_gateway_nb.errors import ConfigurationError, HarnessError
 from llm_gateway_nb.permissions import Grants
-from llm_gateway_nb.primitives import Deferred, Passthrough, create_passthrough, deferred
-from llm_gateway_nb.tools.current import current_tool
+from llm_gateway_nb.primitives import Passthrough, create_passthrough
 from llm_gateway_nb.types import (
-    ErrorEvent,
     GeneratorInvokeParams,
-    HarnessEndEvent,
     HarnessEvent,
-    HarnessStartEvent,
     InvokeEnv,
-    ReasoningEvent,
-    RelayEvent,
-    RelayResponse,
-    ReplInputEvent,
-    ReplOutputEvent,
     SystemMessage,
-    TextEvent,
-    ToolCall,
-    ToolCallEvent,
-    ToolContext,
-    ToolPermission,
-    ToolProgressEvent,
-    ToolResultEvent,
-    TotalUsage,
-    UsageEvent,
     UserMessage,
-    new_id,
 )
 
-__all__ = [
-    "AdaptedHarness",
-    "Drive",
-    "Teller",
-    "check_agent",
-    "current_teller",
-    "inside",
-    "last_prompt",
-    "last_turn",
-    "nested",
-    "plain",
-]
-
-
-class Teller:
-    """Tells of one run of another framework as events; ids of calls are the framework's own, without our run's id.
-
-    All methods but `ask` may be called from any thread.
-    """
-
-    def __init__(
-        self,
-        stream: Passthrough[HarnessEvent],
-        grants: Grants,
-        parent_id: str | None,
-        depth: int = 0,
-        *,
-        parent: Teller | None = None,
-    ) -> None:
-        self.run_id = new_id()
-        self.grants = grants
-        self.usage = TotalUsage(input_tokens=0, output_tokens=0)
-        self.depth = depth
-        self.nested: dict[str, Any] = {}
-        """For an adapter: what it keeps of agents that run inside calls, by the id of the call."""
-        self._stream = stream
-        self._parent = parent
-        self._ids: dict[str, Any] = {"run_id": self.run_id, "parent_id": parent_id}
-
-    def start(self, model: str | None = None) -> None:
-        self._stream.push(HarnessStartEvent(**self._ids, depth=self.depth or None, model=model))
-
-    def end(self, reason: Literal["final", "error", "max_iterations", "cancelled"] = "final") -> None:
-        self._stream.push(HarnessEndEvent(**self._ids, reason=reason, total_usage=self.usage))
-
-    def child(self, call_id: str | None = None) -> Teller:
-        """A run below this one; with the call that it hangs from, if it is known. It has to be started and ended."""
-        parent_id = self.named(call_id) if call_id else self.run_id
-        return Teller(self._stream, self.grants, parent_id, self.depth + 1, parent=self)
-
-    def named(self, call_id: str) -> str:
-        return f"{self.run_id}/{call_id}"
-
-    def text(self, content: str, of: str) -> None:
-        """A delta; the deltas of one answer have the same `of`."""
-        if content:
-            self._stream.push(TextEvent(**self._ids, id=of, content=content))
-
-    def reasoning(self, content: str, of: str) -> None:
-        if content:
-            self._stream.push(ReasoningEvent(**self._ids, id=of, content=content))
-
-    def tool_call(self, call_id: str, name: str, given: Any) -> None:
-        self._stream.push(ToolCallEvent(**self._ids, id=self.named(call_id), name=name, input=given))
-
-    def tool_progress(self, call_id: str, name: str, content: Any) -> None:
-        self._stream.push(
-            ToolProgressEvent(**self._ids, tool_call_id=self.named(call_id), name=name, content=plain(content))
-        )
-
-    def tool_result(
-        self, call_id: str, name: str, output: Any, status: Literal["ok", "denied", "error", "cancelled"] = "ok"
-    ) -> None:
-        output = plain(output)
-        text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, default=str)
-        self._stream.push(ToolResultEvent(**self._ids, id=self.named(call_id), name=name, output=text, status=status))
-
-    def code(self, call_id: str, code: str, iteration: int | None = None) -> None:
-        """Code that runs in a REPL of the framework's own."""
-        self._stream.push(ReplInputEvent(**self._ids, id=self.named(call_id), code=code, iteration=iteration))
-
-    def code_output(self, call_id: str, stdout: str, error: str | None = None, *, done: bool = False) -> None:
-        self._stream.push(ReplOutputEvent(**self._ids, id=self.named(call_id), stdout=stdout, error=error, done=done))
-
-    def tokens(self, given: int | None, taken: int | None) -> None:
-        """Tokens of one model call: those it read, and those it wrote."""
-        if not given and not taken:
-            return
-        usage = UsageEvent(**self._ids, input_tokens=given or 0, output_tokens=taken or 0)
-        self._count(usage)
-        self._stream.push(usage)
-
-    def error(self, error: BaseException, call_id: str | None = None) -> None:
-        named = self.named(call_id) if call_id else None
-        self._stream.push(ErrorEvent(**self._ids, error=error, tool_call_id=named))
-
-    async def ask(self, call_id: str, tool: str, params: dict[str, Any]) -> RelayResponse:
-        """May this call run? By the rules, or else by a question in the panel.
-
-        Rules and policies are held against it as against a call of our own; "always" adds its rule for the whole tree.
-        """
-        call = ToolCall(id=call_id, name=tool, arguments=params)
-        decision = self.grants.decide(call, call_id=self.named(call_id))
-        if decision.outcome != "ask":
-            return RelayResponse(approved=decision.outcome == "allow", reason=decision.why)
-        answer: Deferred[RelayResponse] = deferred()
-
-        def wake(_rule: ToolPermission) -> None:
-            if answer.state == "pending":
-                now = self.grants.decide(call, call_id=self.named(call_id))
-                if now.outcome == "allow":
-                    answer.resolve(RelayResponse(approved=True, reason=now.why))
-
-        unsubscribe = self.grants.subscribe(wake)
-        try:
-            self._stream.push(
-                RelayEvent(
-                    **self._ids,
-                    tool_call_id=self.named(call_id),
-                    tool=tool,
-                    params=params,
-                    rule=None if decision.rule is None else decision.rule.model_dump(),
-                    why=decision.why,
-                    respond=answer.resolve,
-                )
-            )
-            response = await answer.promise
-        finally:
-            unsubscribe()
-        if response.approved and response.input is not None:
-            edited = ToolCall(id=call_id, name=tool, arguments=response.input)
-            denial = self.grants.denial(edited, call_id=self.named(call_id))
-            if denial is not None:
-                return RelayResponse(approved=False, reason=denial.why)
-        if response.approved and response.always and decision.rule is not None:
-            self.grants.grant(decision.rule)
-        return response
-
-    async def pass_on(self, events: AsyncIterator[HarnessEvent]) -> str:
-        """Put a whole run of ours below into the stream; gives its last text."""
-        texts: dict[str, list[str]] = {}
-        failure: BaseException | None = None
-        async for event in events:
-            if isinstance(event, TextEvent):
-                texts.setdefault(event.id, []).append(event.content)
-            elif isinstance(event, ErrorEvent) and event.tool_call_id is None:
-                failure = event.error
-            elif isinstance(event, UsageEvent):
-                self._count(event)
-            self._stream.push(event)
-        if failure is not None:
-            raise HarnessError(f"A nested agent failed: {failure}") from failure
-        return "".join(list(texts.values())[-1]) if texts else ""
-
-    def _count(self, usage: UsageEvent) -> None:
-        self.usage = TotalUsage(
-            input_tokens=self.usage.input_tokens + usage.input_tokens,
-            output_tokens=self.usage.output_tokens + usage.output_tokens,
-        )
-        if self._parent is not None:
-            self._parent._count(usage)
-
+__all__ = ["AdaptedHarness", "Drive", "check_agent", "last_prompt", "last_turn", "nested"]
 
 Drive = Callable[[Teller, GeneratorInvokeParams], Awaitable[None]]
 """Runs the framework and tells; what it raises is how the run ended."""
@@ -265,26 +81,22 @@ class AdaptedHarness:
             await asyncio.wait([owner])
 
     async def _run(self, teller: Teller, params: GeneratorInvokeParams) -> None:
-        token = _teller.set((teller, None))
+        token = telling.set((teller, None))
         try:
             await self._drive(teller, params)
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             teller.error(HarnessError(f"The run was cancelled by {self._name[5:]} itself."))
             teller.end("error")
-            del error
         except Exception as error:  # noqa: BLE001  (whatever another framework raises is how this run ended)
             teller.error(error)
             teller.end("error")
         else:
             teller.end()
         finally:
-            _teller.reset(token)
-
-
-_teller: ContextVar[tuple[Teller, str | None] | None] = ContextVar("llm_gateway_nb_teller", default=None)
+            telling.reset(token)
 
 
 def check_agent(agent: Any, method: str, wanted: str) -> None:
@@ -294,29 +106,6 @@ def check_agent(agent: Any, method: str, wanted: str) -> None:
     """
     if not callable(getattr(agent, method, None)):
         raise ConfigurationError(f"{wanted}, not {agent!r}.")
-
-
-def current_teller() -> Teller | None:
-    """Of the adapted run that this code runs in."""
-    current = _teller.get()
-    return None if current is None else current[0]
-
-
-class inside:  # noqa: N801 - reads as what it is: `with inside(teller, call_id):`
-    """In this block a call is being executed: what is `nested` hangs from it, and what is printed is its progress."""
-
-    def __init__(self, teller: Teller, call_id: str, name: str) -> None:
-        self._now = (teller, call_id)
-        self._ctx = ToolContext(
-            parent_id=teller.named(call_id), emit_progress=partial(teller.tool_progress, call_id, name)
-        )
-
-    def __enter__(self) -> None:
-        self._tokens = _teller.set(self._now), current_tool.set(self._ctx)
-
-    def __exit__(self, *exc: object) -> None:
-        _teller.reset(self._tokens[0])
-        current_tool.reset(self._tokens[1])
 
 
 async def nested(harness: Any, prompt: str | None = None) -> str:
@@ -329,7 +118,7 @@ async def nested(harness: Any, prompt: str | None = None) -> str:
         HarnessError: the nested agent failed.
     """
     prompt = prompt if prompt is not None else getattr(harness, "prompt", None)
-    current = _teller.get()
+    current = telling.get()
     if current is None:
         teller, call_id = Teller(create_passthrough(), Grants(), None), None
     else:
@@ -366,16 +155,3 @@ def last_prompt(params: GeneratorInvokeParams) -> str:
     if any(part.type != "text" for part in content):
         raise HarnessError("This adapter takes text only, no images and no documents.")
     return "\n".join(part.text for part in content if part.type == "text")
-
-
-def plain(value: Any) -> Any:
-    """A value of another framework as JSON, or as its text."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return str(value)

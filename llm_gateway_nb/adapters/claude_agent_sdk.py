@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, last_prompt
+from llm_gateway_nb.adapters.base import AdaptedHarness, last_prompt
+from llm_gateway_nb.adapters.teller import Teller
 from llm_gateway_nb.errors import ConfigurationError, HarnessError
 from llm_gateway_nb.types import GeneratorInvokeParams, new_id
 

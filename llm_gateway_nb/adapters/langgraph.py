@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, last_turn, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, check_agent, last_turn
+from llm_gateway_nb.adapters.teller import Teller, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.providers.openai_messages import to_openai_messages
 from llm_gateway_nb.types import GeneratorInvokeParams, RelayResponse, new_id

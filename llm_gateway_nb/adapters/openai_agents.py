@@ -11,7 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, current_teller, last_turn, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, check_agent, last_turn
+from llm_gateway_nb.adapters.teller import Teller, current_teller, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.types import (
     AssistantMessage,

@@ -12,7 +12,8 @@ from base64 import b64decode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, inside, last_turn, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, check_agent, last_turn
+from llm_gateway_nb.adapters.teller import Teller, inside, plain
 from llm_gateway_nb.errors import ConfigurationError, HarnessError
 from llm_gateway_nb.types import (
     AssistantMessage,

@@ -13,7 +13,8 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway_nb.adapters.base import AdaptedHarness, Teller, check_agent, last_prompt, plain
+from llm_gateway_nb.adapters.base import AdaptedHarness, check_agent, last_prompt
+from llm_gateway_nb.adapters.teller import Teller, plain
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.tools.workspace import in_thread
 from llm_gateway_nb.types import GeneratorInvokeParams, RelayResponse, new_id
