@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.notebook.kernel import ask_line
 from llm_gateway_nb.notebook.text import shown
+from llm_gateway_nb.permissions import derive_permission
 from llm_gateway_nb.recording.decisions import Decisions, current_decisions
 from llm_gateway_nb.types import BudgetRelayEvent, PermissionResponse, RelayEvent, RelayResponse
 
@@ -135,7 +136,7 @@ def _nobody(relay: Question) -> str:
         return "Nobody can answer here whether to go on; give it a larger budget=, or pass approvals=."
     if _is_ask_user(relay):
         return f"Nobody can answer a question here; {_ANSWER_BY}."
-    rule = relay.rule or {"tool": relay.tool, "params": {k: str(v) for k, v in relay.params.items()}}
+    rule = relay.rule or derive_permission(relay.tool, relay.params).model_dump(mode="json")
     return (
         "Nobody can answer here, so it was not run. To allow it, add this rule: "
         f"permissions={{'allowlist': [{json.dumps(rule, ensure_ascii=False)}]}}, or pass approvals=."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -35,11 +34,6 @@ class Decision:
     """A plain sentence for the person: "asked because: redirection to a file"."""
     rule: ToolPermission | None = None
     """Of an `ask`: the rule that "always" would grant. None where there is none that covers the call."""
-
-    @property
-    def rule_to_add(self) -> str:
-        """That rule as code, for one who can't be asked: `{"tool": "bash", "params": {"command": "git status *"}}`."""
-        return "" if self.rule is None else json.dumps(self.rule.model_dump(mode="json"), ensure_ascii=False)
 
 
 class _Shared:

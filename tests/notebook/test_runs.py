@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from llm_gateway_nb import agent_tool, create_agent_harness, doctor, run, run_sy
 from llm_gateway_nb.errors import ConfigurationError, InvalidMessagesError, ProviderAPIError
 from llm_gateway_nb.graph import fold
 from llm_gateway_nb.notebook.transcript import transcript
+from llm_gateway_nb.permissions import matches_permissions
 from llm_gateway_nb.testing import ScriptedLLM, Turn, call
 from llm_gateway_nb.types import (
     HarnessEndEvent,
@@ -25,6 +28,7 @@ from llm_gateway_nb.types import (
     RelayAnswerEvent,
     RelayEvent,
     TextEvent,
+    ToolDefinition,
     ToolProgressEvent,
     ToolResultEvent,
     UserEvent,
@@ -90,6 +94,24 @@ async def test_who_decides(approvals: Any, status: str, says: str) -> None:
     answer = next(event for event in result.events if isinstance(event, ToolResultEvent))
     assert answer.status == status
     assert says in answer.output
+
+
+async def test_the_rule_that_is_named_where_nobody_can_answer_allows_this_very_call_and_no_other() -> None:
+    find = ToolDefinition(
+        name="find",
+        description="",
+        schema_={"type": "object", "properties": {"what": {"type": "string"}}},
+        execute=lambda given, ctx: asyncio.sleep(0, "found"),
+        derive_permission=lambda _params: None,
+    )
+    asked = create_agent_harness(ScriptedLLM([call("find", what="a*b"), "Done."]))
+    result = await run(asked, "Find.", tools=[find])
+    denial = next(event for event in result.events if isinstance(event, ToolResultEvent))
+    named = re.search(r"permissions=(\{'allowlist': \[.*?\]\})", denial.output)
+    assert named is not None
+    permissions = ast.literal_eval(named[1])
+    assert matches_permissions({"name": "find", "arguments": {"what": "a*b"}}, permissions)
+    assert not matches_permissions({"name": "find", "arguments": {"what": "a and b"}}, permissions)
 
 
 async def test_an_answer_is_part_of_what_happened() -> None:

@@ -70,7 +70,8 @@ def test_a_decision_is_always_made_and_always_says_why(call_arguments: dict[str,
     assert decision.outcome == "ask"
     assert decision.why.startswith("asked because: ")
     decision.why.encode()
-    decision.rule_to_add.encode()
+    if decision.rule is not None:
+        decision.rule.model_dump_json().encode()
 
 
 @given(clean_text)
