@@ -101,10 +101,22 @@ def _indented(text: str) -> str:
 
 def reads_the_same(live: str, recorded: str) -> bool:
     """Whether the texts are the same; what was redacted may have been anything without a blank."""
-    if MARK not in recorded:
-        return live == recorded
-    pattern = r"\S+".join(re.escape(piece) for piece in recorded.split(MARK))
-    return re.fullmatch(pattern, live) is not None
+    first, *pieces = recorded.split(MARK)
+    # Not by an expression with `\S+` in the place of each mark: it would try all ways to share a word out among several.
+    ends = {len(first)} if live.startswith(first) else set()
+    for piece in pieces:
+        ends = {at + len(piece) for at in _behind_a_word(live, ends) if live.startswith(piece, at)}
+    return len(live) in ends
+
+
+def _behind_a_word(text: str, starts: set[int]) -> Iterator[int]:
+    """Every place before which, from one of the starts on, stands at least one character and no blank."""
+    at, last, is_inside = min(starts, default=0), max(starts, default=-1), False
+    while at < len(text) and (is_inside or at <= last):
+        is_inside = (is_inside or at in starts) and not text[at].isspace()
+        at += 1
+        if is_inside:
+            yield at
 
 
 def difference(recorded: str, live: str) -> str:

@@ -111,7 +111,7 @@ class Recording:
 def _parse(path: Path, row: int, line: str) -> dict[str, Any]:
     try:
         data = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         raise RecordingError(f"{str(path)!r}, line {row}: not a JSON object.")
