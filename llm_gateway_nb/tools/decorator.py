@@ -38,7 +38,8 @@ def tool(
 
     Parameters are typed with anything pydantic knows; defaults, optionals, enums and models work. The model reads the text
     above an `Args:` section as the description, and each line of that section as its parameter's. A parameter annotated
-    `ToolContext` is handed the context and is not part of the schema. A plain function runs in a thread.
+    `ToolContext` is handed the context and is not part of the schema. A plain function runs in a thread, which no cancel
+    and no limit can end: it works on to its own end, and what it gives is dropped.
 
     Raises:
         ConfigurationError: a parameter without a type, or one that no schema can describe.

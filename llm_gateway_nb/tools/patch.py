@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,17 @@ def make_patch_tool(*, root: str | Path | None = None, max_bytes: int = 10_000_0
         for place in given._places.values():
             workspace.check(place, ctx)
         file_time = known_files if ctx.file_time is None else ctx.file_time
-        plan = Plan(given._places, file_time, max_bytes=max_bytes)
 
         def work(stop: threading.Event) -> Result:
+            def check() -> None:
+                if stop.is_set():
+                    raise ToolError("The patch was stopped; nothing was changed.")
+
+            plan = Plan(given._places, file_time, max_bytes=max_bytes, check=check)
             try:
                 for operation in given._operations:
                     plan.apply(operation)
-                return _carry_out(plan, file_time, stop)
+                return _carry_out(plan, file_time, check)
             except OSError as error:
                 raise ToolError(f"Nothing was changed, because a file can't be read: {error.strerror}.") from None
 
@@ -117,12 +121,11 @@ def _hidden(places: Iterable[Place]) -> str | None:
     return None if found is None else f"other programs run what is in {str(found)!r}"
 
 
-def _carry_out(plan: Plan, file_time: FileTime, stop: threading.Event) -> Result:
+def _carry_out(plan: Plan, file_time: FileTime, check: Callable[[], None]) -> Result:
     changes, reports = plan.changes(), plan.reports()
     if not changes:
         raise ToolError("The patch changes nothing: every file is already as it says.")
-    if stop.is_set():
-        raise ToolError("The patch was stopped; nothing was changed.")
+    check()
     write_all(changes)
     for change in changes:
         if change.content is not None:

@@ -6,7 +6,7 @@ they were; context is kept as the file has it, and not as the patch quotes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llm_gateway_nb.errors import ToolError
 from llm_gateway_nb.tools.patch_parse import Hunk
@@ -16,20 +16,23 @@ __all__ = ["apply_hunks", "find_match"]
 _BOM = "\ufeff"
 
 
-def apply_hunks(text: str, hunks: Sequence[Hunk], *, name: str = "the file") -> str:
-    """The text with every hunk in its place.
+def apply_hunks(
+    text: str, hunks: Sequence[Hunk], *, name: str = "the file", check: Callable[[], None] = lambda: None
+) -> str:
+    """The text with every hunk in its place. `check()` is called before each; what it raises ends the work.
 
     Raises:
         ToolError: the context of a hunk is not there, or stands above the hunk before it.
     """
     if text.startswith(_BOM):
-        return _BOM + apply_hunks(text[1:], hunks, name=name)
+        return _BOM + apply_hunks(text[1:], hunks, name=name, check=check)
     lines, ends = _split(text)
     usual = next((end for end in ends if end), "\n")
     new: list[tuple[str, str]] = []
     cursor = 0
     hints: tuple[str, ...] = ()
     for hunk in hunks:
+        check()
         found = _place(lines, hunk, cursor, same_hints=bool(hunk.hints) and hunk.hints == hints, name=name)
         new.extend(zip(lines[cursor:found], ends[cursor:found], strict=True))
         cursor, hints = found, hunk.hints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,16 +51,21 @@ class Plan:
         places: where each path of the patch is.
         file_time: refuses a change to what was not read, or has changed since.
         max_bytes: a larger file is not updated.
+        check: called before each piece of work; what it raises ends it.
     """
 
-    def __init__(self, places: dict[str, Place], file_time: FileTime, *, max_bytes: int) -> None:
+    def __init__(
+        self, places: dict[str, Place], file_time: FileTime, *, max_bytes: int, check: Callable[[], None]
+    ) -> None:
         self._places = places
         self._file_time = file_time
         self._max_bytes = max_bytes
+        self._check = check
         self._drafts: dict[str, _Draft] = {}
 
     def apply(self, operation: Operation) -> None:
         """Raises a `ToolError` where the operation does not fit the files as they are."""
+        self._check()
         draft = self._draft(operation.path)
         if isinstance(operation, AddFile):
             if draft.exists:
@@ -79,7 +85,7 @@ class Plan:
             raise ToolError(
                 f"{str(draft.place)!r} is no text, or larger than {self._max_bytes} bytes: no patch for it."
             )
-        text = apply_hunks(draft.after, operation.hunks, name=str(draft.place))
+        text = apply_hunks(draft.after, operation.hunks, name=str(draft.place), check=self._check)
         if operation.move_to is None or self._places[operation.move_to] == draft.place:
             draft.after = text
             return

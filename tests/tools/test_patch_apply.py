@@ -212,3 +212,17 @@ def test_a_last_line_without_newline_says_so_in_the_diff() -> None:
     assert file_diff(None, "f", None, "a").text == (
         "--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n\\ No newline at end of file\n"
     )
+
+
+def test_the_work_can_be_ended_before_any_hunk() -> None:
+    (operation,) = parse_patch("*** Begin Patch\n*** Update File: f\n@@\n-a\n+b\n@@\n-c\n+d\n*** End Patch")
+    assert isinstance(operation, UpdateFile)
+    checked: list[None] = []
+
+    def check() -> None:
+        checked.append(None)
+        if len(checked) == 2:
+            raise ToolError("stopped")
+
+    with pytest.raises(ToolError, match="stopped"):
+        apply_hunks("a\nc\n", operation.hunks, check=check)
