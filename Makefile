@@ -70,7 +70,7 @@ $(ABSTRACTCORE): # a peer of the benchmarks, with its hundred packages, apart fr
 		{ rm -rf .venvs/abstractcore; echo "make: AbstractCore can't be installed here; the benchmark leaves it out." >&2; }
 
 watching: install chromium ## what it costs a page to watch a run: the panel beside widgets, update_display and rich.live
-	$(BIN)/python benchmarks/watching.py
+	$(BIN)/python benchmarks/watching.py --out docs/benchmarks
 
 screenshots: install chromium ## the README's pictures, taken anew
 	$(BIN)/python tests/support/screenshots.py docs/screenshots

@@ -23,17 +23,22 @@ def line(result: Result) -> str:
     return f"{result.figure.title} ({result.figure.unit}): {', '.join(told)}  {mark}".rstrip()
 
 
-def write(results: Iterable[Result], folder: Path) -> None:
-    """The whole page, and the pictures beside it."""
+INTRO = (
+    "# Figures\n\nMade by `make bench`. CPU time unless it says otherwise; medians of interleaved rounds; a ratio is "
+    "ours of theirs, taken round by round, with the least and the most in brackets. Small is good."
+)
+
+
+def write(
+    results: Iterable[Result], folder: Path, *, name: str = "README.md", intro: str = INTRO, more: str = ""
+) -> None:
+    """The whole page, and the pictures beside it. `more` stands behind the summary."""
     folder.mkdir(parents=True, exist_ok=True)
     results = list(results)
     rows = "\n".join(_summary(result) for result in results)
-    text = (
-        "# Figures\n\nMade by `make bench`. CPU time unless it says otherwise; medians of interleaved rounds; a ratio is "
-        "ours of theirs, taken round by round, with the least and the most in brackets. Small is good.\n\n"
-        f"{_machine()}\n\n| figure | ours | to reach | |\n|---|---|---|---|\n{rows}\n\n{''.join(map(_section, results))}"
-    )
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    parts = [intro, _machine(), f"| figure | ours | to reach | |\n|---|---|---|---|\n{rows}", more]
+    text = "\n\n".join(filter(None, parts)) + "\n\n" + "".join(map(_section, results))
+    (folder / name).write_text(text, encoding="utf-8")
     for result in results:
         if len(result.samples) > 1:
             _plot(result, folder / f"{result.figure.key}.svg")
