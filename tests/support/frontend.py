@@ -126,6 +126,12 @@ class FrontEnd:
         """The stop button."""
         self._manager.signal_kernel(signal.SIGINT)
 
+    def request_control(self, kind: str) -> str:
+        """Send a message on the control channel; its id."""
+        message = self._client.session.msg(kind, {})
+        self._client.control_channel.send(message)
+        return cast(str, message["header"]["msg_id"])
+
     def create_subshell(self) -> str:
         """Ask the kernel for one more shell."""
         message = self._client.session.msg("create_subshell_request", {})

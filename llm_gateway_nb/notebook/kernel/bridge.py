@@ -146,6 +146,7 @@ class Bridge:
         return True
 
     def _call(self, deliver: Deliver, message: Message) -> None:
+        self._page.say_busy()
         try:
             deliver(message)
         except Exception:

@@ -10,6 +10,7 @@ form `request_state`) go to a loop, where widgets live; none of them runs code o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,16 @@ class ReloadedPage:
             case "comm_close":
                 self._controls.discard(content["comm_id"])
         return False
+
+    def say_busy(self) -> None:
+        """Say again that a cell runs, if one does.
+
+        Pages show the latest status, whoever it was for. JupyterLab asks the debugger, makes a subshell for a new widget,
+        all on the control channel, and shows Idle from then on. Only in the main thread, where no cell can end meanwhile:
+        a Busy that comes behind the cell's Idle would stay.
+        """
+        if threading.current_thread() is threading.main_thread() and frontend.cell_running():
+            self._publish_status("busy", self._kernel.get_parent("shell"))
 
     def _deliver(self, message: Message) -> None:
         # Looked up here, in the loop, and not when the message is taken: the comm_open before it is run here, too.

@@ -58,6 +58,20 @@ def test_what_a_reloaded_page_asks_is_answered_in_the_running_cell(page: FrontEn
     page.execute("slider.close()")
 
 
+@pytest.mark.parametrize("holding", ["await ask()", "hold(ask())"], ids=["await", "hold"])
+def test_a_page_that_was_told_idle_on_another_channel_is_told_busy_again(page: FrontEnd, holding: str) -> None:
+    seen = len(questions(page))
+    cell = page.submit(holding)
+    page.wait(lambda: len(questions(page)) > seen, "question")
+    asked = page.request_control("kernel_info_request")
+    page.wait(lambda: ("idle", asked) in page.states, "idle of the control channel")
+    page.send(questions(page)[-1], {"echo": 1})
+    page.wait(lambda: page.states[-1] == ("busy", cell.id), "busy of the cell")
+    page.send(questions(page)[-1], "yes")
+    page.wait(lambda: cell.done, "end of the cell")
+    assert page.states[-1] == ("idle", cell.id)
+
+
 def test_without_a_run_the_kernel_answers_by_itself_after_the_cell(page: FrontEnd) -> None:
     page.execute("gate = asyncio.Event(); asking = Asking()")
     (comm,) = list(page.comms)[-1:]
