@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
+from support.attacks import ATTACKS
 from support.jupyter import browser as launched_browser
 from support.specimens import things
 from support.stage import ASK, START, THEMES, Stage, everything
@@ -57,9 +58,9 @@ def stage_in(chromium: Browser) -> Iterator[Callable[[str], Stage]]:
         page.close()
 
 
-def pictures() -> Iterator[dict[str, Any]]:
+def pictures(text: str = "Friday") -> Iterator[dict[str, Any]]:
     """Of every card; of a tool's with its form in every state; of permissions with a call that was tried."""
-    everything = things()
+    everything = things(text)
     for thing in everything.values():
         bit = card_of(thing)
         if bit is not None and bit["b"] == "card":
@@ -67,15 +68,15 @@ def pictures() -> Iterator[dict[str, Any]]:
     fields = form_fields(everything["tool"].json_schema())
     for status, more in {
         "idle": {},
-        "invalid": {"errors": {"day": "needed", "": "too few"}},
+        "invalid": {"errors": {"day": f"needed, not {text}", "": text}},
         "running": {"output": [code("looking")]},
-        "ok": {"output": [code("3 on Friday")]},
-        "error": {"output": [code("ValueError: too many")]},
+        "ok": {"output": [code(f"3 on {text}")]},
+        "error": {"output": [code(f"ValueError: {text}")]},
     }.items():
         form = {"name": f"book ({status})", "fields": fields, "status": status, **more}
         yield {"card": card_of(everything["tool"]), "form": form}
     table = PermissionTable(everything["permissions"])
-    table.acted({"k": "try", "tool": "bash", "arguments": "rm -r x"})
+    table.acted({"k": "try", "tool": "bash", "arguments": f"rm -r x {text}"})
     table.acted({"k": "add", "list": "deny", "tool": "", "params": {}})
     yield table.picture()
 
@@ -291,3 +292,23 @@ def test_a_rule_that_is_removed_leaves_the_focus_with_the_next(stage: Stage) -> 
     table.acted(stage.sent[-1])
     page.evaluate("([picture, seq]) => redraw(picture, seq)", [table.picture(), 3])
     expect(page.get_by_label("Tool of the new rule")).to_be_focused()
+
+
+# -- what must never happen --------------------------------------------------------------------------------------------
+
+
+def test_no_markup_of_a_model_becomes_an_element_of_a_card_a_form_or_a_table(stage: Stage) -> None:
+    page = stage.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    attacks = [attack for attack in ATTACKS if len(attack) < 1000]
+    for several in ("\n\n".join(attacks[start::3]) for start in range(3)):
+        for picture in pictures(several):
+            stage.beside(LiveCard, first=picture)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = !one.open; one.open = true })")
+    page.locator("img").evaluate_all("all => Promise.all(all.map((one) => one.decode().catch(() => null)))")
+    bad = "script, style, svg:not(.lgnb-icon), iframe, a:not([href^=http]), object, embed, img:not([src^='data:image/png;base64,'])"
+    assert page.locator(f".lgnb :is({bad}, [onerror], [onload], [ontoggle], [onclick], [onmouseover])").count() == 0
+    assert page.get_by_role("button", name="Approve", exact=True).count() == 0
+    assert page.evaluate("alerts") == 0
+    assert [url for url in asked if not url.startswith(("blob:", "data:image/png;base64,"))] == []

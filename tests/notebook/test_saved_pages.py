@@ -12,9 +12,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page
+from support.attacks import ATTACKS
 from support.jupyter import browser
-from support.specimens import GOLDEN, golden, saved
+from support.specimens import GOLDEN, comparison, golden, saved, things
 
+from llm_gateway_nb.notebook.show import html_of
 from llm_gateway_nb.notebook.static_html import page as whole_page
 
 PAGES = {
@@ -151,3 +153,36 @@ def test_a_page_of_its_own_follows_the_reader_s_theme(page: Page) -> None:
         page.add_style_tag(content="body { background: Canvas }")  # axe takes a page without a ground for white
         assert complaints(page, "body") == ""
     page.emulate_media(color_scheme="light")
+
+
+# -- what must never happen --------------------------------------------------------------------------------------------
+
+
+HOSTILE = [attack for attack in ATTACKS if len(attack) < 1000]
+
+
+@pytest.mark.browser
+def test_nothing_that_a_model_said_runs_loads_or_covers_in_any_card_or_comparison(page: Page) -> None:
+    """Without any sanitiser between: as a trusted notebook shows it, and nbviewer."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    body = "".join(html for attack in HOSTILE for html in pictures_of(attack))
+    page.set_content("<!doctype html><script>window.alerts = 0; window.alert = () => alerts++</script><main></main>")
+    page.evaluate("(html) => { document.querySelector('main').innerHTML = html }", body)  # as a notebook puts it in
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = !one.open; one.open = true })")
+    page.locator("main img").evaluate_all("all => Promise.all(all.map((one) => one.decode().catch(() => null)))")
+    assert page.evaluate("alerts") == 0
+    assert [url for url in asked if not url.startswith("data:image/png;base64,")] == []
+    assert page.locator(f"main :is({BAD_ELEMENTS})").count() == 0
+
+
+BAD_ELEMENTS = (
+    "script, style, svg, iframe, form, button, object, embed, a:not([href^=http]), img:not([src^='data:image/png;base64,']), "
+    "[onerror], [onload], [ontoggle], [onclick], [onmouseover], [style*='position'], [style*='url(']"
+)
+
+
+def pictures_of(text: str) -> Iterator[str]:
+    """Everything that is saved but a run, which has its own test, with `text` in every place that is not ours."""
+    yield from filter(None, map(html_of, things(text).values()))
+    yield comparison(text)

@@ -1,5 +1,5 @@
 import { draw } from "./bits.js";
-import { h } from "./dom.js";
+import { h, keepShortcutsOut } from "./dom.js";
 import { shown } from "./format.js";
 import { Rules } from "./rules.js";
 import { ToolForm } from "./tool_form.js";
@@ -18,7 +18,7 @@ export class CardView {
     this.note.setAttribute("role", "status");
     this.element = h("div", "", this.card, this.note);
     this.element.className = "lgnb lgnb-thing";
-    this.element.setAttribute("data-lm-suppress-shortcuts", "true");
+    keepShortcutsOut(this.element);
     this.element.setAttribute("role", "group");
     this.element.setAttribute("aria-label", shown(String(picture.card?.title ?? "")));
     host.append(this.element);

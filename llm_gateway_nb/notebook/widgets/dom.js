@@ -24,6 +24,18 @@ export function button(cls, label, onClick) {
   return element;
 }
 
+/**
+ * Keys that are pressed in here are not the notebook's. It looks for the mark from the element with the focus upwards, and
+ * Notebook 7 before any listener of ours hears of the key: there the mark has to be on that very element.
+ * @param {HTMLElement} root
+ */
+export function keepShortcutsOut(root) {
+  root.setAttribute(NO_SHORTCUTS, "true");
+  root.addEventListener("focusin", (event) => /** @type {HTMLElement} */ (event.target).setAttribute(NO_SHORTCUTS, "true"));
+}
+
+const NO_SHORTCUTS = "data-lm-suppress-shortcuts";
+
 /** A button that does nothing for now, and keeps the focus: a disabled one drops it to the page. @param {HTMLElement} element @param {boolean} off */
 export function setOff(element, off) {
   if (off) element.setAttribute("aria-disabled", "true");

@@ -1,3 +1,5 @@
+import { keepShortcutsOut } from "./dom.js";
+
 /** A slider over a recording, and a button that plays it in its own time. The panel beside it shows what there was by then. */
 
 const FRAME_MS = 33;
@@ -104,6 +106,7 @@ export default () => ({
     model.on("change:times", onTimes);
     slider.addEventListener("input", onSlide);
     // The notebook's own shortcuts end where the slider has the focus.
+    keepShortcutsOut(root);
     root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => event.stopPropagation());
     onTimes();
     return () => {

@@ -1,6 +1,6 @@
 import { Composer } from "./composer.js";
 import { Dock } from "./dock.js";
-import { h, stickToEnd } from "./dom.js";
+import { h, keepShortcutsOut, stickToEnd } from "./dom.js";
 import { Header } from "./header.js";
 import { createNode } from "./kinds.js";
 import { intoGroup } from "./nodes.js";
@@ -50,7 +50,7 @@ export class View {
     this.says.setAttribute("aria-live", "polite");
     this.element = h("div", "", this.header.element, this.search.element, this.dock.element, this.body, ...(this.composer ? [this.composer.element] : []), this.says);
     this.element.className = "lgnb lgnb-live";
-    this.element.setAttribute("data-lm-suppress-shortcuts", "true");
+    keepShortcutsOut(this.element);
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", title ? `Run: ${title}` : "Run");
     host.append(this.element);
