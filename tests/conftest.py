@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+import os
 
-settings.register_profile("unhurried", deadline=None)  # speed is measured in benchmarks/, on a machine that is not busy
+from hypothesis import HealthCheck, settings
+
+for variable in (
+    "NO_PROXY",
+    "no_proxy",
+):  # where a machine reaches the net through a proxy, our loopback servers are not there
+    os.environ[variable] = ",".join(filter(None, ["127.0.0.1,localhost", os.environ.get(variable)]))
+
+# Speed is measured in benchmarks/, on a machine that is not busy.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

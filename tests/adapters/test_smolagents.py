@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from support.waiting import settle
 
 from llm_gateway_nb.adapters import from_smolagents
 from llm_gateway_nb.graph import fold
@@ -167,14 +168,15 @@ async def test_a_stop_ends_after_the_tool_at_hand_and_leaves_no_thread() -> None
     def wait() -> str:
         """Wait."""
         started.set()
-        go_on.wait(20)
+        go_on.wait(60)
         return "waited"
 
     agent = ToolCallingAgent(tools=[wait], model=Scripted([("c1", "wait", {})], DONE), verbosity_level=0)
     live = start(from_smolagents(agent, "go"), panel=False)
-    async with asyncio.timeout(20):
-        await asyncio.to_thread(started.wait, 10)
+    async with asyncio.timeout(60):
+        await asyncio.to_thread(started.wait, 60)
         live.cancel()
+        await settle()  # it has reached the agent before the tool comes back
         go_on.set()
         result = await live
     assert result.reason == "cancelled"
@@ -183,8 +185,8 @@ async def test_a_stop_ends_after_the_tool_at_hand_and_leaves_no_thread() -> None
 
 async def test_a_stop_while_a_question_is_open_runs_nothing() -> None:
     agent = calling([CALL], DONE)
-    live = start(from_smolagents(agent, "go", asks=["add"]), panel=False, approvals=lambda relay: asyncio.sleep(60))
-    async with asyncio.timeout(20):
+    live = start(from_smolagents(agent, "go", asks=["add"]), panel=False, approvals=lambda relay: asyncio.sleep(600))
+    async with asyncio.timeout(60):
         async for event in live:
             if isinstance(event, RelayEvent):
                 break

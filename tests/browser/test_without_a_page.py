@@ -139,7 +139,7 @@ def test_a_withdrawn_question_takes_no_line_that_was_meant_for_another(
 
 def test_a_kernel_that_is_asking_shuts_down(tmp_path: Path) -> None:
     with open_front_end(kernel_python("ipykernel-newest"), tmp_path) as console:
-        console.execute(SETUP)
+        console.execute(f"{SETUP}\n{READY.format(0.1)}")
         console.submit(f"r = await run(asking('one'), {GIVEN})")
         asked(console)
         manager = console._manager

@@ -161,7 +161,10 @@ async def _collect(agents: AgentOrchestrator) -> list[HarnessEvent]:
     return [event async for _, event in agents.events()]
 
 
-async def test_a_lost_worker_is_a_failed_call_and_the_run_goes_on(client: Client, tmp_path: Any) -> None:
+async def test_a_lost_worker_is_a_failed_call_and_the_run_goes_on(
+    client: Client, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_gateway_nb.server.dask._LOST_SECONDS", 1.0)
     path = tmp_path / "mark"
     agents = orchestrator(client, [call("agent", task="Hold."), "It was lost."], [call("hold", path=str(path)), "x"])
     agents.spawn(messages=GO, tools=[agent_tool, hold], permissions=ALL)
@@ -175,7 +178,10 @@ async def test_a_lost_worker_is_a_failed_call_and_the_run_goes_on(client: Client
     assert told[-1].reason == "final"  # type: ignore[union-attr]
 
 
-async def test_if_asked_the_agent_of_a_lost_worker_runs_once_more_elsewhere(client: Client, tmp_path: Any) -> None:
+async def test_if_asked_the_agent_of_a_lost_worker_runs_once_more_elsewhere(
+    client: Client, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_gateway_nb.server.dask._LOST_SECONDS", 1.0)
     path = tmp_path / "mark"
     there = [call("hold_once", path=str(path)), "It held."]
     executor = DaskExecutor(client, make_harness=lambda: create_agent_harness(ScriptedLLM(there)), retries=1)
