@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -18,6 +17,7 @@ from typing import Any, Literal
 
 import nbformat
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.ports import free_port
 
 FrontEnd = Literal["lab", "notebook"]
 
@@ -68,9 +68,7 @@ def jupyter_server(
 
     `settings`: plugin id -> JSON of overrides. `kernels`: name -> the interpreter of its ipykernel, beside `python3`.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     token = secrets.token_hex(16)
     root, home = folder / "root", folder / "home"
     root.mkdir(parents=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.ports import free_port
 from support.processes import below, gone
 from support.waiting import until
 
@@ -156,9 +156,7 @@ async def test_its_tools_ask_like_any_tool_and_progress_is_shown() -> None:
 
 @asynccontextmanager
 async def http_server() -> Any:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(*COMMAND, str(port), stderr=asyncio.subprocess.DEVNULL)
     try:
         while True:
