@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 # A build for the CPU, where the index has one; elsewhere: TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
-ABSTRACTCORE := .venvs/abstractcore/bin/python
 NOTEBOOK ?= notebooks/01_first_run.ipynb
 export JUPYTER_PLATFORM_DIRS = 1
 
@@ -60,14 +59,8 @@ matrix: install chromium ## the table of docs/front_ends.md, from the tests
 	MATRIX_REPORT=$(CURDIR)/.matrix.jsonl $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/browser/test_matrix.py
 	$(BIN)/python tests/support/matrix.py .matrix.jsonl
 
-bench: install $(ABSTRACTCORE) ## the figures, side by side with peers
-	$(BIN)/python benchmarks --out docs/benchmarks
-	$(BIN)/python benchmarks/providers.py --abstractcore $(ABSTRACTCORE)
-
-$(ABSTRACTCORE): # a peer of the benchmarks, with its hundred packages, apart from ours
-	$(PYTHON) -m venv .venvs/abstractcore
-	.venvs/abstractcore/bin/python -m pip install --quiet --disable-pip-version-check abstractcore openai aiohttp || \
-		{ rm -rf .venvs/abstractcore; echo "make: AbstractCore can't be installed here; the benchmark leaves it out." >&2; }
+bench: install ## the figures, side by side with peers, each in an environment of its own where it needs one: ten minutes
+	$(BIN)/python benchmarks --out docs/benchmarks --readme README.md
 
 watching: install chromium ## what it costs a page to watch a run: the panel beside widgets, update_display and rich.live
 	$(BIN)/python benchmarks/watching.py --out docs/benchmarks

@@ -280,6 +280,17 @@ def ours_delta() -> float:
     return _per_delta(one)
 
 
+def ours_run_delta() -> float:
+    from llm_gateway_nb import create_agent_harness, run
+    from llm_gateway_nb.testing import ScriptedLLM
+
+    async def one(words: list[str]) -> None:
+        result = await run(create_agent_harness(ScriptedLLM(["".join(words)])), "go", panel=False)
+        assert len(result.text) == len("".join(words))
+
+    return _per_delta(one)
+
+
 def pydantic_ai_delta() -> float:
     from pydantic_ai import Agent
     from pydantic_ai.models.function import FunctionModel
@@ -326,6 +337,7 @@ FIGURES = [
             Contender("smolagents", smolagents_alone),
         ],
         at_most=1.0,
+        in_readme=True,
     ),
     Figure(
         "agent-at-once",
@@ -339,6 +351,7 @@ FIGURES = [
             Contender("pydantic-ai", pydantic_ai_at_once),
         ],
         at_most=1.0,
+        in_readme=True,
     ),
     Figure(
         "delta",
@@ -346,5 +359,15 @@ FIGURES = [
         "µs of CPU a delta",
         [Contender("llm_gateway_nb", ours_delta), Contender("pydantic-ai", pydantic_ai_delta)],
         at_most=0.1,
+        in_readme=True,
+    ),
+    Figure(
+        "run-delta",
+        "A delta of text, kept by run() without a panel",
+        "µs of CPU a delta",
+        [Contender("run", ours_run_delta), Contender("the agent alone", ours_delta)],
+        note="Both are ours. A run numbers each event, keeps it, folds it into the tree, and reads it through the "
+        "orchestrator, which takes two turns of the loop: a stream can be stopped at any moment because a task of its own "
+        "waits for it.",
     ),
 ]

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 __all__ = ["Contender", "Figure", "Result", "measure"]
@@ -31,11 +32,18 @@ _SECONDS = 300
 
 @dataclass(frozen=True)
 class Contender:
-    """`function` gives one measurement. `packages` are installed into an environment of their own; none is this one."""
+    """`function`, called with `arguments`, gives one measurement.
+
+    Attributes:
+        packages: what is installed into an environment of its own, the peer first; none is this environment.
+        counts: whether the figure's `at_most` is about this peer; one that does not count is there to be seen.
+    """
 
     name: str
-    function: Callable[[], float]
+    function: Callable[..., float]
     packages: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,10 @@ class Figure:
     """Something measured. The first contender is ours, the others are peers.
 
     Attributes:
-        at_most: what ours may be of each peer's; None is only told.
+        at_most: what ours may be of each peer's that counts; None is only told.
         limit: what ours may be by itself, in `unit`.
         note: what the reader should know.
+        in_readme: whether it stands in the README's table too.
     """
 
     key: str
@@ -56,6 +65,12 @@ class Figure:
     limit: float | None = None
     rounds: int = 7
     note: str = ""
+    in_readme: bool = False
+
+    @property
+    def held_against(self) -> list[str]:
+        """The peers that `at_most` is about."""
+        return [peer.name for peer in self.contenders[1:] if peer.counts]
 
 
 @dataclass
@@ -65,6 +80,8 @@ class Result:
     figure: Figure
     samples: dict[str, list[float]]
     missing: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of the peers that have an environment of their own."""
 
     @property
     def ours(self) -> str:
@@ -87,7 +104,8 @@ class Result:
         if self.figure.limit is not None:
             told.append(self.median(self.ours) <= self.figure.limit)
         if self.figure.at_most is not None:
-            told += [self.ratio(peer)[0] <= self.figure.at_most for peer in self.samples if peer != self.ours]
+            peers = [peer for peer in self.figure.held_against if peer in self.samples]
+            told += [self.ratio(peer)[0] <= self.figure.at_most for peer in peers]
         return all(told) if told else None
 
 
@@ -98,20 +116,30 @@ def measure(figure: Figure, *, rounds: int | None = None) -> Result:
     try:
         for contender in figure.contenders:
             try:
-                worker = _Worker(contender)
+                worker = workers[contender.name] = _Worker(contender)
                 worker.ask()  # the first is a rehearsal
+                result.versions.update(worker.version())
             except RuntimeError as error:
-                result.missing[contender.name] = str(error)
+                _leave_out(contender.name, str(error), result, workers)
             else:
-                workers[contender.name] = worker
                 result.samples[contender.name] = []
         for _ in range(rounds or figure.rounds):
             for name, worker in random.sample(list(workers.items()), len(workers)):
-                result.samples[name].append(worker.ask())
+                try:
+                    result.samples[name].append(worker.ask())
+                except RuntimeError as error:
+                    _leave_out(name, str(error), result, workers)
     finally:
         for worker in workers.values():
             worker.close()
     return result
+
+
+def _leave_out(name: str, why: str, result: Result, workers: dict[str, _Worker]) -> None:
+    result.missing[name] = why
+    result.samples.pop(name, None)
+    if (worker := workers.pop(name, None)) is not None:
+        worker.close()
 
 
 class _Worker:
@@ -120,11 +148,15 @@ class _Worker:
     def __init__(self, contender: Contender) -> None:
         function = contender.function
         module = Path(sys.modules[function.__module__].__file__ or "")
+        self._peer = contender.packages[:1]
+        self._python = _python(contender.packages)
+        # Not a pipe, which somebody's warnings would fill.
+        self._told = TemporaryFile("w+")  # noqa: SIM115  (closed by `close`)
         self._process = subprocess.Popen(
-            [str(_python(contender.packages)), str(WORKER), str(module), function.__name__],
+            [str(self._python), str(WORKER), str(module), function.__name__, *contender.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._told,
             text=True,
             cwd=ROOT,
         )
@@ -139,12 +171,19 @@ class _Worker:
         except BrokenPipeError:
             line = ""
         if not line:
-            _, told = self._process.communicate(timeout=_SECONDS)
-            raise RuntimeError(told.strip().rpartition("\n")[2] or "it ended without a word")
+            self._process.wait(_SECONDS)
+            self._told.seek(0)
+            raise RuntimeError(self._told.read().strip().rpartition("\n")[2] or "it ended without a word")
         return float(json.loads(line))
+
+    def version(self) -> dict[str, str]:
+        """The peer's, where it has an environment of its own."""
+        ask = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
+        return {name: _run(str(self._python), "-c", ask, name).strip() for name in self._peer}
 
     def close(self) -> None:
         self._process.communicate(timeout=_SECONDS)
+        self._told.close()
 
 
 def _python(packages: tuple[str, ...]) -> Path:
@@ -161,7 +200,8 @@ def _python(packages: tuple[str, ...]) -> Path:
     return folder / "bin" / "python"
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     done: Any = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError((done.stderr or done.stdout).strip().rpartition("\n")[2])
+    return str(done.stdout)

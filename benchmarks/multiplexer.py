@@ -50,5 +50,6 @@ FIGURES = [
         [Contender("1,000 agents", with_1000), Contender("10 agents", with_10)],
         at_most=1.5,
         note="Both are ours: the cost of an event does not grow with the number of agents.",
+        in_readme=True,
     )
 ]

@@ -98,6 +98,7 @@ FIGURES = [
         at_most=1.1,
         limit=10.0,
         note="Folded, and told to the page. Both are ours: the cost of an event does not grow with the run.",
+        in_readme=True,
     ),
     Figure(
         "panel-bytes",
@@ -106,6 +107,7 @@ FIGURES = [
         [Contender("50,000 events", bytes_at_50_000)],
         limit=1.5,
         rounds=1,
+        in_readme=True,
     ),
     Figure(
         "panel-linear",

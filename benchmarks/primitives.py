@@ -256,6 +256,7 @@ FIGURES = [
         at_most=1.0,
         rounds=15,
         note=NOTE,
+        in_readme=True,
     ),
     Figure(
         "handed-off-passthrough",
@@ -269,6 +270,7 @@ FIGURES = [
         at_most=1.0,
         rounds=15,
         note=NOTE,
+        in_readme=True,
     ),
     Figure(
         "bounded-passthrough",

@@ -1,19 +1,21 @@
-"""Results as a Markdown page with plots: `docs/benchmarks/README.md`, and a picture for each figure."""
+"""Results as a Markdown page with plots, `docs/benchmarks/README.md`, and as the table of the project's README."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from frame import Result
+from frame import Figure, Result
 
-__all__ = ["line", "write"]
+__all__ = ["INTRO", "keep", "kept", "line", "write", "write_readme"]
 
-_PEERS = ["agno", "anyio", "anthropic", "langchain", "langgraph", "openai", "openai-agents", "pydantic", "pydantic-ai-slim",
-          "smolagents"]  # fmt: skip
+_NUMBERS = "figures.json"
+_PEERS = ["aiohttp", "anyio", "anthropic", "langchain", "langgraph", "openai", "openai-agents", "pydantic",
+          "pydantic-ai-slim", "smolagents"]  # fmt: skip
 
 
 def line(result: Result) -> str:
@@ -23,9 +25,31 @@ def line(result: Result) -> str:
     return f"{result.figure.title} ({result.figure.unit}): {', '.join(told)}  {mark}".rstrip()
 
 
+def kept(figure: Figure, folder: Path) -> Result | None:
+    """What was measured of a figure when the page was last written."""
+    path = folder / _NUMBERS
+    numbers = json.loads(path.read_text(encoding="utf-8")).get(figure.key) if path.exists() else None
+    return None if numbers is None else Result(figure, **numbers)
+
+
+def keep(results: Iterable[Result], folder: Path) -> None:
+    """The numbers of a page, beside it, so that one part can be measured anew."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = {
+        result.figure.key: {
+            "samples": {name: [float(f"{n:.6g}") for n in numbers] for name, numbers in result.samples.items()},
+            "missing": result.missing,
+            "versions": result.versions,
+        }
+        for result in results
+    }
+    (folder / _NUMBERS).write_text(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 INTRO = (
     "# Figures\n\nMade by `make bench`. CPU time unless it says otherwise; medians of interleaved rounds; a ratio is "
-    "ours of theirs, taken round by round, with the least and the most in brackets. Small is good."
+    "ours of theirs, taken round by round, with the least and the most in brackets. Small is good.\n\n"
+    "[What it costs a page to watch a run](watching.md) is measured by `make watching`."
 )
 
 
@@ -36,7 +60,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     results = list(results)
     rows = "\n".join(_summary(result) for result in results)
-    parts = [intro, _machine(), f"| figure | ours | to reach | |\n|---|---|---|---|\n{rows}", more]
+    parts = [intro, _machine(results), f"| figure | ours | to reach | |\n|---|---|---|---|\n{rows}", more]
     text = "\n\n".join(filter(None, parts)) + "\n\n" + "".join(map(_section, results))
     (folder / name).write_text(text, encoding="utf-8")
     for result in results:
@@ -44,11 +68,43 @@ def write(
             _plot(result, folder / f"{result.figure.key}.svg")
 
 
+_BEGIN, _END = "<!-- figures -->\n", "<!-- /figures -->"
+
+
+def write_readme(results: Iterable[Result], path: Path) -> None:
+    """The table between the README's marks, anew."""
+    rows = "\n".join(_short(result) for result in results if result.figure.in_readme)
+    text = path.read_text(encoding="utf-8")
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    table = f"| | here | beside it | to reach |\n|---|---|---|---|\n{rows}\n"
+    path.write_text(f"{before}{_BEGIN}{table}{_END}{after}", encoding="utf-8")
+
+
+def _short(result: Result) -> str:
+    figure = result.figure
+    if result.ours not in result.samples:
+        return f"| {figure.title} | not measured | | |"
+    peers = [peer for peer in result.samples if peer != result.ours]
+    times = ", ".join(f"{peer} {_times(1 / result.ratio(peer)[0])}" for peer in peers)
+    mark = {True: "✓", False: "✗", None: ""}[result.holds]
+    return f"| {figure.title} | {result.median(result.ours):,.4g} {figure.unit} | {times} | {_aim(result)} {mark} |"
+
+
+def _times(ratio: float) -> str:
+    return f"×{ratio:.2f}" if ratio < 2 else f"×{ratio:.2g}"  # noqa: RUF001  (it is a times sign)
+
+
 def _aim(result: Result) -> str:
     figure = result.figure
-    aims = [f"at most {figure.at_most:g} of each peer"] if figure.at_most is not None else []
+    aims = [f"at most {figure.at_most:g} of {_held_against(figure)}"] if figure.at_most is not None else []
     aims += [f"at most {figure.limit:g} {figure.unit}"] if figure.limit is not None else []
     return ", ".join(aims) or "told only"
+
+
+def _held_against(figure: Figure) -> str:
+    peers = figure.held_against
+    return "each peer" if len(peers) == len(figure.contenders) - 1 > 1 else ", ".join(peers)
 
 
 def _summary(result: Result) -> str:
@@ -83,15 +139,16 @@ def _anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
-def _machine() -> str:
-    packages = []
+def _machine(results: list[Result]) -> str:
+    elsewhere = {name: number for result in results for name, number in result.versions.items()}
+    packages = [f"{name} {number}" for name, number in elsewhere.items()]
     for name in _PEERS:
         try:
             packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
     cores = os.cpu_count()
-    return f"Python {platform.python_version()} on {platform.system()}, {cores} cores; {', '.join(packages)}."
+    return f"Python {platform.python_version()} on {platform.system()}, {cores} cores; {', '.join(sorted(packages))}."
 
 
 def _plot(result: Result, path: Path) -> None:

@@ -42,5 +42,6 @@ FIGURES = [
         [Contender("llm_gateway_nb", ours), Contender("pydantic and one model", pydantic_and_a_model)],
         at_most=1.6,
         note="Neither IPython, ipywidgets nor a provider's SDK is loaded by it.",
+        in_readme=True,
     )
 ]

@@ -1,4 +1,4 @@
-"""One contender in a process of its own: `worker.py MODULE FUNCTION` prints a number for each line that it reads.
+"""One contender in a process of its own: `worker.py MODULE FUNCTION [ARGUMENT…]` prints a number for each line it reads.
 
 It imports the module by its path, so a peer's environment needs nothing of this project.
 """
@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    path, name = sys.argv[1:]
+    path, name, *arguments = sys.argv[1:]
     # What a library prints is not a figure.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -28,7 +28,7 @@ def main() -> None:
     for _ in sys.stdin:
         gc.collect()
         gc.freeze()  # or the one whose turn it is pays for looking through everything that was ever imported
-        answers.write(json.dumps(function()) + "\n")
+        answers.write(json.dumps(function(*arguments)) + "\n")
 
 
 main()

@@ -20,8 +20,9 @@ __all__ = ["CONNECT_SECONDS", "SDK_SECONDS", "SdkLLM", "parse_arguments", "wire_
 
 ClientT = TypeVar("ClientT", bound=Any)
 
-CONNECT_SECONDS = 10.0
-"""For a connection. The SDKs give it 5 s, which a thousand calls that start at once may take to get under way."""
+CONNECT_SECONDS = 30.0
+"""For a connection, as aiohttp has it. The SDKs give it 5 s, and a thousand calls that start at once on a busy machine take
+longer to get under way."""
 
 SDK_SECONDS = 600.0
 """The SDKs' own limit of silence, where nobody sets one."""
