@@ -22,7 +22,6 @@ PAGES = [
     "CONTRIBUTING.md",
     "docs/front_ends.md",
     "docs/benchmarks/README.md",
-    "docs/benchmarks/providers.md",
 ]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
