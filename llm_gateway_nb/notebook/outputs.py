@@ -77,8 +77,8 @@ class CellOutputs:
         if not awaited:
             display(self._bundle(), raw=True, display_id=self._static_id, metadata=_GOING_ON)
 
-    def _bundle(self) -> dict[str, Any]:
-        bundle = static_bundle(self._tree, self._title)
+    def _bundle(self, whole: int = WHOLE) -> dict[str, Any]:
+        bundle = static_bundle(self._tree, self._title, whole=whole)
         if self._panel is not None:
             bundle["text/html"] += NO_ERROR
         return bundle
@@ -120,7 +120,7 @@ class CellOutputs:
         self._next_update = time.monotonic() + max(_UPDATE_SECONDS, 50 * (time.monotonic() - began))
 
     def _update(self, metadata: dict[str, Any] | None = None) -> None:
-        bundle = static_bundle(self._tree, self._title, whole=GOING_ON if metadata else WHOLE)
+        bundle = self._bundle(GOING_ON if metadata else WHOLE)
         if self._placed:
             update_display(bundle, raw=True, display_id=self._static_id, metadata=metadata or {})
         else:
