@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from support.jupyter import Server, open_notebook
+from support.jupyter import FrontEnd, Server, open_notebook
 
 pytestmark = pytest.mark.browser
 
@@ -173,8 +173,10 @@ def test_a_card_is_used_while_a_cell_runs_and_says_what_it_waits_for_while_one_b
     notebook.close()
 
 
-@pytest.mark.parametrize("kernel", ["python3", "ipykernel-6.31"])
-def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server: Server, kernel: str) -> None:
+@pytest.mark.parametrize(("kernel", "front_end"), [("python3", "lab"), ("ipykernel-6.31", "notebook")])
+def test_a_conversation_goes_on_while_another_cell_runs(
+    browser: Browser, server: Server, kernel: str, front_end: FrontEnd
+) -> None:
     cells = [
         SETUP,
         "talk = chat(create_agent_harness(ScriptedLLM(['Hello, Ada.',\n"
@@ -183,7 +185,7 @@ def test_a_conversation_goes_on_while_another_cell_runs(browser: Browser, server
         "while len(talk.results) < 2: await asyncio.sleep(0.05)\nprint(talk, talk.text)",
         "print('waits')\nawait talk",
     ]
-    notebook = open_notebook(browser, server, cells, kernel=kernel)
+    notebook = open_notebook(browser, server, cells, kernel=kernel, front_end=front_end)
     page = notebook.page
     for cell in range(2):
         notebook.run(cell)

@@ -38,7 +38,7 @@ test("a run, its text and its end", () => {
   const { host } = shown([RUN, ["n", 1, 0, "text", { id: "t" }]], [["+", 1, "text", "It **has** 3."]], [["s", 0, { status: "final", iterations: 2, cost: 0.0123, inputTokens: 1200, outputTokens: 34 }]]);
   assert.equal(text(host, ".lgnb-text"), "It has 3.");
   assert.equal(text(host, ".lgnb-status"), "done");
-  assert.equal(text(host, ".lgnb-steps"), "2 of 4 iterations");
+  assert.equal(text(host, ".lgnb-steps"), "2 of 4");
   assert.equal(text(host, ".lgnb-cost"), "$0.012");
   assert.equal(text(host, ".lgnb-tokens"), "1.2k tokens in · 34 out");
 });

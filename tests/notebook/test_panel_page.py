@@ -84,7 +84,7 @@ def test_a_run_is_told_from_start_to_end(stage: Stage) -> None:
     )
     expect(page.get_by_text("3 notes.txt")).to_be_visible()
     expect(page.locator(".lgnb-status")).to_have_text("done")
-    expect(page.get_by_text("2 of 4 iterations", exact=True)).to_be_visible()
+    expect(page.get_by_text("2 of 4", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
 
 

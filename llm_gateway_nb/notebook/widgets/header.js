@@ -19,7 +19,7 @@ export class Header {
     this.bar.setAttribute("role", "progressbar");
     this.bar.setAttribute("aria-label", "iterations");
     this.steps = h("span", "steps");
-    this.progress = h("span", "iterations", this.bar, this.steps);
+    this.progress = h("span", "iterations", this.bar, h("span", "", this.steps, h("span", "unit", " iterations")));
     this.tokens = h("span", "tokens");
     this.cost = h("span", "cost");
     this.time = h("span", "time");
@@ -51,7 +51,7 @@ export class Header {
     put(this.model, state.model);
     this.progress.hidden = !state.max;
     if (state.max) {
-      put(this.steps, `${state.steps} of ${state.max} iterations`);
+      put(this.steps, `${state.steps} of ${state.max}`);
       /** @type {HTMLElement} */ (this.bar.firstElementChild).style.width = `${Math.min(100, (100 * state.steps) / state.max)}%`;
       this.bar.setAttribute("aria-valuemin", "0");
       this.bar.setAttribute("aria-valuenow", String(state.steps));
@@ -64,7 +64,8 @@ export class Header {
     this.cost.title = state.cost === null ? "" : `${state.cost} US dollars`;
     put(this.time, state.seconds === null ? "" : state.live && state.seconds < 60 ? `${Math.floor(state.seconds)} s` : duration(state.seconds));
     this.question.hidden = !state.questions;
-    put(this.question, state.questions > 1 ? `Answer ${state.questions} questions` : "Answer the question");
+    put(this.question, state.questions > 1 ? `Answer ${state.questions}` : "Answer");
+    this.question.setAttribute("aria-label", state.questions > 1 ? `Answer ${state.questions} questions` : "Answer the question");
     if (!state.live && document.activeElement === this.stop) this.leave();
     this.stop.hidden = !state.live;
     setOff(this.stop, state.stopping);
