@@ -6,10 +6,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-for variable in (
-    "NO_PROXY",
-    "no_proxy",
-):  # where a machine reaches the net through a proxy, our loopback servers are not there
+# A machine may reach the net through a proxy, and a peer's SDK would ask that for our loopback servers.
+for variable in ("NO_PROXY", "no_proxy"):
     os.environ[variable] = ",".join(filter(None, ["127.0.0.1,localhost", os.environ.get(variable)]))
 
 # Speed is measured in benchmarks/, on a machine that is not busy.

@@ -16,7 +16,7 @@ from llm_gateway_nb.errors import ConfigurationError, InvalidRequestError, Provi
 from llm_gateway_nb.providers.anthropic_answer import Answer
 from llm_gateway_nb.providers.anthropic_messages import to_anthropic_messages, to_anthropic_tools
 from llm_gateway_nb.providers.base import Finish, ModelRequest, Piece, ToolCallPiece
-from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SDK_SECONDS, SdkLLM, wire_settings
+from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SDK_SECONDS, SdkLLM, goes_by_proxy, wire_settings
 from llm_gateway_nb.providers.services import ANTHROPIC
 from llm_gateway_nb.providers.structured import instructed, strict_schema
 from llm_gateway_nb.types import AssistantMessage
@@ -46,7 +46,7 @@ _REMEMBERED = 256
 
 
 def _make_client(base_url: str, api_key: str | None) -> tuple[anthropic.AsyncAnthropic, Any]:
-    http = anthropic.DefaultAioHttpClient()
+    http = anthropic.DefaultAioHttpClient(trust_env=goes_by_proxy(base_url))
     client = anthropic.AsyncAnthropic(
         base_url=base_url.removesuffix("/v1"),  # the SDK adds it
         api_key=api_key,

@@ -22,7 +22,14 @@ from llm_gateway_nb.providers.base import (
 )
 from llm_gateway_nb.providers.openai_messages import to_openai_messages, to_openai_tools
 from llm_gateway_nb.providers.retry import without_secrets
-from llm_gateway_nb.providers.sdk import CONNECT_SECONDS, SDK_SECONDS, SdkLLM, parse_arguments, wire_settings
+from llm_gateway_nb.providers.sdk import (
+    CONNECT_SECONDS,
+    SDK_SECONDS,
+    SdkLLM,
+    goes_by_proxy,
+    parse_arguments,
+    wire_settings,
+)
 from llm_gateway_nb.providers.services import OPENAI_FAMILY, Service
 from llm_gateway_nb.providers.structured import strict_schema
 
@@ -37,7 +44,7 @@ _FINISH = {"function_call": "tool_calls", "end_turn": "stop", "stop_sequence": "
 
 
 def _make_client(base_url: str, api_key: str | None) -> tuple[openai.AsyncOpenAI, Any]:
-    http = openai.DefaultAioHttpClient()
+    http = openai.DefaultAioHttpClient(trust_env=goes_by_proxy(base_url))
     headers: dict[str, Any] = {}
     if base_url != OPENAI_FAMILY["openai"].base_url:  # the SDK reads these from the environment, for any address
         headers |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}

@@ -9,14 +9,16 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
+from llm_gateway_nb._hosts import is_loopback
 from llm_gateway_nb.errors import ConfigurationError, GatewayError, InvalidRequestError, ModelNotFoundError
 from llm_gateway_nb.providers.base import LLM, ModelRequest, Piece
 from llm_gateway_nb.providers.sdk_clients import ClientPool
 from llm_gateway_nb.providers.sdk_errors import Asked, as_gateway_error, tells_secret
 from llm_gateway_nb.providers.services import Service
 
-__all__ = ["CONNECT_SECONDS", "SDK_SECONDS", "SdkLLM", "parse_arguments", "wire_settings"]
+__all__ = ["CONNECT_SECONDS", "SDK_SECONDS", "SdkLLM", "goes_by_proxy", "parse_arguments", "wire_settings"]
 
 ClientT = TypeVar("ClientT", bound=Any)
 
@@ -130,6 +132,12 @@ class SdkLLM(LLM, Generic[ClientT]):
             return f"Did you mean {', '.join(map(repr, close))}?"
         more = f" and {len(models) - 5} more" if len(models) > 5 else ""
         return f"It has {', '.join(map(repr, models[:5]))}{more}."
+
+
+def goes_by_proxy(base_url: str) -> bool:
+    """Whether the environment's proxy may be asked for this address. One of this machine's own it can't reach, and would
+    say that the service is not there."""
+    return not is_loopback(urlsplit(base_url).hostname)
 
 
 def wire_settings(

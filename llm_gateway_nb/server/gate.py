@@ -7,7 +7,6 @@ resolves to it.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,9 +15,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from llm_gateway_nb._hosts import is_loopback
 from llm_gateway_nb.errors import ConfigurationError
 
-__all__ = ["Gate", "check_token", "is_loopback"]
+__all__ = ["Gate", "check_token"]
 
 
 def check_token(token: str | SecretStr | None, *, loopback: bool) -> SecretStr | None:
@@ -39,20 +39,6 @@ def check_token(token: str | SecretStr | None, *, loopback: bool) -> SecretStr |
             "A token is a text of printable ASCII without spaces; secrets.token_urlsafe() gives one."
         )
     return SecretStr(text)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether this address, or name, is this machine's own."""
-    if host is None:
-        return False
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 class Gate:

@@ -21,8 +21,8 @@ except ImportError as error:
     raise ConfigurationError("RemoteHarness needs httpx2: pip install 'llm-gateway-nb[server]'.") from error
 from pydantic import SecretStr
 
+from llm_gateway_nb._hosts import is_loopback
 from llm_gateway_nb.primitives import Passthrough, create_passthrough
-from llm_gateway_nb.server.gate import is_loopback
 from llm_gateway_nb.server.remote_errors import connection_error, refusal
 from llm_gateway_nb.server.remote_run import RemoteRun
 from llm_gateway_nb.types import GeneratorInvokeParams, HarnessEvent
@@ -138,7 +138,10 @@ class RemoteHarness:
 
     def _client(self) -> httpx2.AsyncClient:
         headers = {} if self._token is None else {"authorization": f"Bearer {self._token.get_secret_value()}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=self._timeout, verify=self._verify)
+        by_proxy = not is_loopback(httpx2.URL(self.url).host)  # no proxy reaches this machine's own addresses
+        return httpx2.AsyncClient(
+            base_url=self.url, headers=headers, timeout=self._timeout, verify=self._verify, trust_env=by_proxy
+        )
 
     @cached_property
     def _verify(self) -> ssl.SSLContext | bool:

@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     raise ConfigurationError("Serving needs uvicorn: pip install 'llm-gateway-nb[server]'.") from error
 
-from llm_gateway_nb.server.gate import is_loopback
+from llm_gateway_nb._hosts import is_loopback
 
 __all__ = ["Served", "serve"]
 

@@ -301,6 +301,18 @@ async def test_a_refused_connection_names_the_address_and_what_to_check(provider
             await llm.agenerate("hi")
 
 
+async def test_a_proxy_is_not_asked_for_a_service_on_this_machine(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with provider.serve(provider.wire.text("ok")) as server:
+        async with provider.llm(server.base_url) as llm:
+            assert (await llm.agenerate("hi")).content == "ok"
+
+
 async def test_an_unknown_model_is_answered_with_the_closest_ones(provider: Provider) -> None:
     async with provider.serve(provider.wire.status(404, "no such model")) as server:
         async with provider.llm(server.base_url) as llm:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.gateway import GO, TOKEN, agent, gateway
 
+from llm_gateway_nb._hosts import is_loopback
 from llm_gateway_nb.errors import ConfigurationError
 from llm_gateway_nb.server import create_app, serve
-from llm_gateway_nb.server.gate import is_loopback
 
 JSON = {"content-type": "application/json"}
 
