@@ -148,7 +148,7 @@ def test_a_card_is_used_while_a_cell_runs_and_says_what_it_waits_for_while_one_b
         notebook.wait_done(cell)
     form = page.get_by_role("form", name="Call book")
     notebook.run(3)
-    rules = page.get_by_role("region", name="Permissions")
+    rules = page.get_by_role("group", name="Permissions", exact=True)
     rules.get_by_label("Tool of the new rule").fill("bash")
     rules.get_by_role("button", name="Add rule").click()
     expect(rules.get_by_role("listitem")).to_have_count(2)
@@ -161,7 +161,7 @@ def test_a_card_is_used_while_a_cell_runs_and_says_what_it_waits_for_while_one_b
 
     notebook.run(4)
     expect(page.locator(".jp-CodeCell").nth(4).locator(".jp-InputPrompt")).to_have_text("[*]:")
-    card = page.get_by_role("region", name="book")
+    card = page.get_by_role("group", name="book", exact=True)
     form.get_by_label("day").fill("Monday")
     form.get_by_role("button", name="Call").click()
     expect(card).to_contain_text("The kernel is busy: a cell that is running lets nothing else happen.")

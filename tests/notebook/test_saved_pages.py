@@ -167,6 +167,7 @@ def test_nothing_that_a_model_said_runs_loads_or_covers_in_any_card_or_compariso
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     body = "".join(html for attack in HOSTILE for html in pictures_of(attack))
+    page.goto("about:blank")  # without the policy of a page that was here before
     page.set_content("<!doctype html><script>window.alerts = 0; window.alert = () => alerts++</script><main></main>")
     page.evaluate("(html) => { document.querySelector('main').innerHTML = html }", body)  # as a notebook puts it in
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = !one.open; one.open = true })")

@@ -221,7 +221,7 @@ export class View {
     this.dock.update(state.live ? this.pending : new Set());
     for (const relay of this.pending) for (const question of relay.questions) question.count();
     this.header.show(state);
-    if (this.saying.length) {
+    if (this.saying.length && this.at === this.queue.length) {
       this.says.replaceChildren(h("div", "", this.saying.join(". "))); // a new element, so that the same words are said again
       this.saying = [];
     }
@@ -237,7 +237,7 @@ export class View {
     this.clock = 0;
   }
 
-  /** Once a frame, with all else that is new: a later sentence would take the place of one that is not yet spoken. @param {string} words */
+  /** With all else that is new: a later sentence would take the place of one that is not yet spoken. @param {string} words */
   announce(words) {
     this.saying.push(words);
     this.schedule();
