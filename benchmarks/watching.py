@@ -24,11 +24,17 @@ from frame import Contender, Figure, Result  # noqa: E402
 from playwright.sync_api import Error  # noqa: E402
 from report import line, write  # noqa: E402
 from support.jupyter import NotebookPage, browser, jupyter_server, open_notebook  # noqa: E402
+from support.many_panels import (  # noqa: E402
+    AGENTS,
+    assert_nothing_is_lost,
+    question,
+    show_all,
+    wait_until_all_are_over,
+)
 from watching_trace import Trace  # noqa: E402
-from watching_ways import COMMON, LONG, LONG_NODES, MANY, PER_SECOND, RUN, WAYS  # noqa: E402
+from watching_ways import COMMON, LONG, LONG_NODES, PER_SECOND, RUN, WAYS  # noqa: E402
 
 EVENTS = [10_000, 50_000]
-AGENTS = 200
 PATIENCE_MS = 300_000
 OURS = "the panel"
 NOTE = "“{empty}” gets what the panel gets and does nothing with it: what JupyterLab itself costs, and no peer."
@@ -155,43 +161,28 @@ def many(notebook: NotebookPage) -> dict[str, float]:
     page = notebook.page
     notebook.load()
     notebook.restart_kernel()
-    notebook.replace(
-        f"AGENTS = {AGENTS}" + MANY, "results = await asyncio.gather(*runs); print([r.text for r in results])"
-    )
     began = time.monotonic()
-    notebook.run(0)
-    notebook.wait_done(0, PATIENCE_MS / 1000)
-    # JupyterLab shows the first 50 outputs of a cell, and a button for the others.
-    page.locator(".jp-TrimmedOutputs-button").evaluate("(button) => button.click()")
-    page.wait_for_function(
-        f"document.querySelectorAll('.lgnb-live .lgnb-tool').length === {AGENTS}", timeout=PATIENCE_MS
-    )
+    show_all(notebook)
     drawn = time.monotonic() - began
     page.wait_for_timeout(2_000)
     with Trace(page) as trace:
         page.wait_for_timeout(3_000)
-    approve = page.locator(".lgnb-relay .lgnb-primary")
+    approve = question(notebook)
     approve.evaluate("(button) => button.scrollIntoView({ block: 'center' })")
     page.wait_for_timeout(500)
     box = approve.bounding_box()
     assert box is not None
     clicked = time.monotonic()
     page.mouse.click(box["x"] + 8, box["y"] + 8)
-    page.wait_for_function("document.querySelector('.lgnb-answer')", timeout=60_000, polling=20)
+    page.wait_for_function("document.querySelector('.lgnb-answer')", timeout=PATIENCE_MS, polling=20)
     answered = time.monotonic() - clicked
-    done = f"document.querySelectorAll('.lgnb-live[data-state=\"final\"]').length === {AGENTS}"
-    page.wait_for_function(done, timeout=PATIENCE_MS)
+    wait_until_all_are_over(notebook)
     over = time.monotonic() - clicked
-    notebook.run(1)
-    notebook.wait_done(1, 60)
-    said = ["word " * 30 + f"of {n}." for n in range(AGENTS)]
-    assert notebook.text(1).strip() == str(said), "an event was lost in the kernel"
-    shown = page.evaluate("[...document.querySelectorAll('.lgnb-live')].map((one) => one.textContent)")
-    assert all(words in text for words, text in zip(said, shown, strict=True)), "an event was lost on the page"
+    assert_nothing_is_lost(notebook)
     return {
         "seconds until all panels are drawn": drawn,
         "longest task while all of them run": trace.longest,
-        "the page, a second while all of them run, ms": 1000 * trace.busy / 3,
+        "the page, a second while all of them run, ms": trace.busy / 3 * 1000,
         "seconds from a click to its answer on the page": answered,
         "seconds from the click until all are over, on the page": over,
     }

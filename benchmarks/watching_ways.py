@@ -5,7 +5,7 @@ Code of cells, in text: it runs in a real kernel under a real JupyterLab. `watch
 
 from __future__ import annotations
 
-__all__ = ["COMMON", "LONG", "LONG_NODES", "MANY", "PER_SECOND", "RUN", "WAYS"]
+__all__ = ["COMMON", "LONG", "LONG_NODES", "PER_SECOND", "RUN", "WAYS"]
 
 PER_SECOND = 2_500
 
@@ -116,27 +116,3 @@ async def events():
 r = start(events())
 """
 """A run of many nodes that is still going."""
-
-MANY = """
-import asyncio
-from llm_gateway_nb import create_agent_harness, start, tool
-from llm_gateway_nb.testing import ScriptedLLM, call
-answered = asyncio.Event()
-
-@tool
-async def work(n: int) -> str:
-    "Work until the one that asks has been answered."
-    if n == AGENTS // 2:
-        answered.set()
-    await answered.wait()
-    return f"worked {n}"
-
-def agent(n):
-    return create_agent_harness(ScriptedLLM([["Let me look. ", call("work", n=n)], "word " * 30 + f"of {n}."]))
-
-def rules(n):
-    return {} if n == AGENTS // 2 else {"allowlist": ["work"]}
-
-runs = [start(agent(n), f"go {n}", tools=[work], permissions=rules(n), title=f"agent {n}") for n in range(AGENTS)]
-"""
-"""Agents at once, each with a panel; all of them work until the one in their middle has its answer."""
