@@ -1,6 +1,6 @@
 # `make` lists the tasks. The two that set everything up by themselves: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help binder demo test lint types runtimes kernels unit js browser notebooks matrix bench watching screenshots golden weights chromium install clean
+.PHONY: help binder demo test lint types runtimes kernels unit js browser notebooks executed matrix bench watching screenshots golden weights chromium install clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -39,6 +39,9 @@ unit: install runtimes kernels ## everything without a page: layers, loopback se
 
 notebooks: install weights ## every notebook, executed and compared with what is stored in it
 	$(BIN)/python -m pytest --nbval -n $(WORKERS) notebooks/
+
+executed: install weights ## the notebooks as they run now: executed, and what they show stored (N=notebooks/05*.ipynb: some)
+	$(BIN)/python tests/support/executed.py $(or $(N),$(wildcard notebooks/*.ipynb))
 
 binder: install ## what Binder does, in a clean environment: a minute or more, and the network
 	$(BIN)/python -m pytest -m slow tests/test_binder.py
