@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 from frame import Contender, Figure, Result  # noqa: E402
-from playwright.sync_api import Error  # noqa: E402
+from playwright.sync_api import Error, WebSocket  # noqa: E402
 from report import line, write  # noqa: E402
 from support.jupyter import NotebookPage, browser, jupyter_server, open_notebook  # noqa: E402
 from support.many_panels import (  # noqa: E402
@@ -72,8 +72,8 @@ def watch(notebook: NotebookPage, way: str, count: int) -> dict[str, float]:
     """One way, once: a new page with a new kernel."""
     page, received = notebook.page, [0]
 
-    def on_socket(socket: object) -> None:
-        socket.on("framereceived", lambda frame: received.append(len(frame)))  # type: ignore[attr-defined]
+    def on_socket(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: received.append(len(frame)))
 
     page.on("websocket", on_socket)
     notebook.load()
